@@ -21,10 +21,17 @@ import (
 // goroutines cannot be told apart (see [VerifyMain]).
 func CheckLeaks(t testing.TB) {
 	t.Helper()
+	checkLeaks(t, Patience)
+}
+
+// checkLeaks gives goroutines that long to end: they were told to, but on a loaded
+// machine have not had their turn.
+func checkLeaks(t testing.TB, within time.Duration) {
+	t.Helper()
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
-		err := poll(10*time.Second, func() error { return goleak.Find(before) })
+		err := poll(within, func() error { return goleak.Find(before) })
 		if err != nil {
 			t.Errorf("goroutines leak: %v", err)
 		}
@@ -52,10 +59,15 @@ func (l leakFreeMain) Run() int {
 // other cleanups than before. Call it first; not for parallel tests.
 func CheckFDs(t testing.TB) {
 	t.Helper()
+	checkFDs(t, Patience)
+}
+
+func checkFDs(t testing.TB, within time.Duration) {
+	t.Helper()
 	before := FDs(t, os.Getpid())
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
-		err := poll(10*time.Second, func() error {
+		err := poll(within, func() error {
 			if now := FDs(t, os.Getpid()); len(now) > len(before) {
 				return fmt.Errorf("%d were open before the test and %d are after it:\nbefore %q\nafter  %q",
 					len(before), len(now), before, now)
