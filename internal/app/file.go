@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// configFile is the YAML file: settings by flag name and the program's rules,
+// side by side at the top level.
+type configFile struct {
+	path     string
+	data     []byte
+	settings map[string]*yaml.Node
+}
+
+// position names a place in the file, as compilers do.
+func (f *configFile) position(n *yaml.Node) string {
+	return f.path + ":" + strconv.Itoa(n.Line)
+}
+
+// loadFile finds, reads and sorts out the YAML file.
+func (p *parser) loadFile(where configPath) {
+	path, explicit := where.path, where.explicit
+	if path == "" || p.readFile == nil {
+		return
+	}
+	data, err := p.readFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !explicit {
+		return
+	}
+	p.file.path, p.report.file = path, path
+	if err != nil {
+		p.report.Errorf("config", "cannot read %s: %w%s", path, unwrapPath(err), fileHint(path, err))
+		return
+	}
+	p.file.data = data
+	p.sortKeys()
+	for _, err := range p.decodeRules(p.spec.File) {
+		p.report.add("", fromFile, err)
+	}
+}
+
+// configPath is where the file is and whether the user said so.
+type configPath struct {
+	path     string
+	explicit bool
+}
+
+// reread returns a parser that reads the file once more and reports into a
+// report of its own; the settings stay as they are.
+func (p *parser) reread() *parser {
+	again := *p
+	again.file = configFile{settings: map[string]*yaml.Node{}}
+	again.report = &Report{settings: map[string]*setting{}}
+	return &again
+}
+
+// changedSettings returns the names of the settings in the file whose values are
+// not those of the start, given the file's new content.
+func (p *Parsed) changedSettings(data []byte) []string {
+	again := p.parser.reread()
+	again.file.path, again.file.data = p.parser.file.path, data
+	again.sortKeys()
+	var names []string
+	for _, name := range p.parser.settingNames() {
+		if nodeText(again.file.settings[name]) != nodeText(p.parser.file.settings[name]) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// nodeText returns a value of the file in one form.
+func nodeText(n *yaml.Node) string {
+	if n == nil {
+		return ""
+	}
+	out, err := yaml.Marshal(n)
+	if err != nil {
+		return ""
+	}
+	return string(out)
+}
+
+// sortKeys reads the file's top level: each key is a setting, a rule or wrong.
+func (p *parser) sortKeys() {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(p.file.data, &doc); err != nil {
+		p.report.add("", fromFile, fmt.Errorf("%s: not YAML: %s", p.file.path, strings.TrimPrefix(err.Error(), "yaml: ")))
+		p.file.data = nil
+		return
+	}
+	if len(doc.Content) == 0 {
+		return // empty, or comments only
+	}
+	root := doc.Content[0]
+	if root.Kind != yaml.MappingNode {
+		p.report.add("", fromFile, fmt.Errorf("%s: not a mapping; use lines such as \"log-level: debug\"", p.file.position(root)))
+		p.file.data = nil
+		return
+	}
+	rules := yamlFields(p.spec.File)
+	known := slices.Concat(rules, p.settingNames())
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		name := key.Value
+		s := p.settings[name]
+		switch {
+		case slices.Contains(rules, name):
+		case s != nil && s.env != "" && name != "config":
+			p.file.settings[name] = value
+		default:
+			p.report.add("", fromFile, fmt.Errorf("%s: unknown key %q%s", p.file.position(key), name, didYouMean(name, known)))
+		}
+	}
+}
+
+// settingNames returns the names of all flags that are settings.
+func (p *parser) settingNames() []string {
+	var names []string
+	for _, s := range p.order {
+		if s.env != "" {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
+// decodeRules decodes the rules into a pointer to the program's struct, which
+// may be nil. Fields that it does not have are errors.
+func (p *parser) decodeRules(into any) []error {
+	if into == nil || len(bytes.TrimSpace(p.file.data)) == 0 {
+		return nil
+	}
+	d := yaml.NewDecoder(bytes.NewReader(p.file.data))
+	d.KnownFields(true)
+	err := d.Decode(into)
+	if err == nil {
+		return nil
+	}
+	typeErr, ok := errors.AsType[*yaml.TypeError](err)
+	if !ok {
+		if err.Error() == "EOF" {
+			return nil
+		}
+		return []error{fmt.Errorf("%s: %w", p.file.path, err)}
+	}
+	// The top level's unknown keys are settings, or sortKeys has reported them.
+	root := "not found in type " + reflect.TypeOf(into).Elem().String()
+	var errs []error
+	for _, text := range typeErr.Errors {
+		if strings.HasSuffix(text, root) {
+			continue
+		}
+		line, text, _ := strings.Cut(strings.TrimPrefix(text, "line "), ": ")
+		errs = append(errs, fmt.Errorf("%s:%s: %s", p.file.path, line, redactURLs(plainTypeError(text))))
+	}
+	return errs
+}
+
+// plainTypeError takes the names of Go types out of a message of the decoder.
+func plainTypeError(text string) string {
+	if field, _, ok := strings.Cut(strings.TrimPrefix(text, "field "), " not found in type "); ok {
+		return "unknown key " + strconv.Quote(field)
+	}
+	if what, into, ok := strings.Cut(text, " into "); ok {
+		_, value, _ := strings.Cut(what, "`")
+		return fmt.Sprintf("`%s does not fit here; use a value of type %s", value, into)
+	}
+	return text
+}
+
+// yamlFields returns the top-level keys of a pointer to a struct.
+func yamlFields(rules any) []string {
+	var names []string
+	if rules == nil {
+		return nil
+	}
+	t := reflect.TypeOf(rules).Elem()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if name == "" {
+			name = strings.ToLower(f.Name)
+		}
+		if f.IsExported() && name != "-" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// unwrapPath returns the cause without the path, which the message names.
+func unwrapPath(err error) error {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+		return pathErr.Err
+	}
+	return err
+}
+
+// fileHint says how to mend an unreadable file.
+func fileHint(path string, err error) string {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		info, statErr := os.Stat(path)
+		if statErr != nil {
+			return "; a directory above it is closed to this user"
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return ""
+		}
+		return fmt.Sprintf("; it belongs to user %d and group %d with mode %04o, and this process is user %d: set runAsUser: %d or fsGroup: %d, or widen the mode",
+			st.Uid, st.Gid, info.Mode().Perm(), os.Getuid(), st.Uid, st.Gid)
+	case errors.Is(err, fs.ErrNotExist):
+		return "; check the path and the mount"
+	default:
+		return ""
+	}
+}
