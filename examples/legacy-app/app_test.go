@@ -227,7 +227,7 @@ type process struct {
 
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.CommandContext(t.Context(), os.Args[0], append([]string{"-addr", "127.0.0.1:0"}, args...)...), stderr: &bytes.Buffer{}}
+	p := &process{Cmd: exec.Command(os.Args[0], append([]string{"-addr", "127.0.0.1:0"}, args...)...), stderr: &bytes.Buffer{}}
 	p.Env = append(os.Environ(), "RUN_LEGACY_APP=1")
 	p.Stderr = p.stderr
 	stdout, err := p.StdoutPipe()
@@ -237,7 +237,10 @@ func startProcess(t *testing.T, args ...string) *process {
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Process.Kill() })
+	t.Cleanup(func() {
+		p.Process.Kill()
+		p.Wait() // an error where the test has waited already
+	})
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
 		t.Fatalf("no start line: %v\n%s", err, p.stderr)
