@@ -109,6 +109,9 @@ func cause(err error) error {
 
 // bindUnix listens on a path, or on "@name".
 func bindUnix(ctx context.Context, path string) (net.Listener, error) {
+	if path == "" {
+		return nil, errUnset
+	}
 	abstract := path[0] == '@'
 	config := net.ListenConfig{}
 	if !abstract {
@@ -153,10 +156,12 @@ func removeStale(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
-	switch {
-	case err == nil:
+	if err == nil {
 		_ = conn.Close()
-		fallthrough
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: the socket belongs to another user, who may still listen on it; remove it or choose another path", fs.ErrPermission)
 	case !errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w by a running process; stop it or choose another path", syscall.EADDRINUSE)
 	}

@@ -65,7 +65,10 @@ func parseTarget(text string) (Target, error) {
 func parseTargetTCP(text string) (hostPort, error) {
 	if scheme, rest, ok := strings.Cut(text, "://"); ok {
 		host, _, _ := strings.Cut(rest, "/")
-		if scheme == "http" && strings.Contains(host, ":") {
+		if scheme == "http" {
+			if !strings.Contains(host, ":") {
+				host += ":80"
+			}
 			return hostPort{}, fmt.Errorf("is a URL; use %s", host)
 		}
 		return hostPort{}, fmt.Errorf("scheme %q is not known; use HOST:PORT, h2c://HOST:PORT or unix:PATH", scheme)
@@ -134,6 +137,9 @@ func (t Target) Dial(ctx context.Context) (net.Conn, error) {
 			return conn, nil
 		}
 		failures = append(failures, err)
+		if ctx.Err() != nil {
+			break
+		}
 	}
 	return nil, oneLine(failures)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"unicode"
 )
 
 // unixPathMax is the longest path that fits into sockaddr_un with its closing zero (unix(7)).
@@ -27,8 +28,8 @@ func parseUnix(text string) (string, error) {
 	switch {
 	case text == "" || text == "@":
 		return "", errors.New("the path is missing; use unix:PATH")
-	case strings.ContainsRune(text, 0):
-		return "", errors.New("the path contains a zero byte; use unix:PATH")
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return "", errors.New("the path contains a control character; use unix:PATH")
 	case strings.HasPrefix(text, "//"):
 		return "", errors.New("a unix socket has no host; use unix:/PATH")
 	case strings.HasSuffix(text, "/"):

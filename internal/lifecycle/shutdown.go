@@ -28,8 +28,8 @@ func (r *run) shutdown() int {
 	if pointless {
 		r.log.Info("nothing to wait for, stopping at once")
 		timeout = 0
-	} else {
-		r.waitDelay()
+	} else if !r.waitDelay() {
+		return 1
 	}
 
 	r.phase.Store(int32(Draining))
@@ -56,13 +56,15 @@ func (r *run) shutdown() int {
 	return 0
 }
 
-// waitDelay waits for the shutdown delay.
-func (r *run) waitDelay() {
+// waitDelay waits for the shutdown delay. It reports false if Run did not wait for it: a second signal came.
+func (r *run) waitDelay() bool {
 	timer := time.NewTimer(r.delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-r.base.Done(): // second signal
+		return true
+	case <-r.base.Done():
+		return false
 	}
 }
 

@@ -102,7 +102,7 @@ func (t *tolerant) ended() bool {
 // beyondUse reports whether no later Accept can succeed: the socket is closed or not a listening one. What else accept(2)
 // returns is about one connection or about a shortage.
 func beyondUse(err error) bool {
-	for _, fatal := range []error{net.ErrClosed, io.EOF, syscall.EBADF, syscall.EINVAL, syscall.ENOTSOCK, syscall.EOPNOTSUPP} {
+	for _, fatal := range []error{net.ErrClosed, io.EOF, syscall.EBADF, syscall.EINVAL, syscall.ENOTSOCK} {
 		if errors.Is(err, fatal) {
 			return true
 		}

@@ -23,7 +23,7 @@ import (
 	"strings"
 )
 
-// root is where the files are; tests put their own there.
+// root is where the kernel shows its files.
 const root = "/proc"
 
 // Memory is what a process has in memory, in bytes.
