@@ -3,6 +3,7 @@
 package certs
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -109,7 +110,10 @@ func holdsBoth(r *reader, path string) bool {
 // Directories mounted inside a volume stand beside its generation and are listed as well.
 func list(r *reader, dir string) (files, dirs []string, err error) {
 	root, err := r.root(dir)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, errors.New("there is no such directory; check the path and the volume mount")
+	case err != nil:
 		return nil, nil, unreadable(dir, err)
 	}
 	entries, err := os.ReadDir(root)

@@ -24,30 +24,32 @@ type entry struct {
 	warnings []string
 }
 
-// loadPair reads and checks one pair. Each sentence of its error begins with the file that has to be mended.
+// loadPair reads and checks one pair. Each sentence of its error names the file that has to be mended.
 func loadPair(r *reader, p Pair) (*entry, error) {
-	keyFile := p.Key
-	if keyFile == "" {
-		keyFile = p.Cert
-	}
-	held, err := readBlocks(r, p.Cert)
-	if err != nil {
-		err = fmt.Errorf("cannot use certificate %s: %w", p.Cert, err)
-		if keyFile != p.Cert {
-			_, _, keyErr := readKey(r, keyFile)
-			err = errors.Join(err, keyErr)
+	chain, certErr := readChain(r, p.Cert)
+	if p.Key == "" {
+		p.Key = p.Cert
+		if certErr != nil {
+			return nil, certErr
 		}
+	}
+	key, block, keyErr := readKey(r, p.Key)
+	if err := errors.Join(certErr, keyErr); err != nil {
 		return nil, err
 	}
-	chain, err := chainOf(held)
+	return pairUp(p.Cert, p.Key, chain, key, block)
+}
+
+func readChain(r *reader, file string) ([]*x509.Certificate, error) {
+	found, err := readBlocks(r, file)
 	if err != nil {
-		err = fmt.Errorf("cannot use certificate %s: %w", p.Cert, err)
+		return nil, fmt.Errorf("cannot use certificate %s: %w", file, err)
 	}
-	key, block, keyErr := readKey(r, keyFile)
-	if err = errors.Join(err, keyErr); err != nil {
-		return nil, err
+	chain, err := chainOf(found)
+	if err != nil {
+		return nil, fmt.Errorf("cannot use certificate %s: %w", file, err)
 	}
-	return pairUp(p.Cert, keyFile, chain, key, block)
+	return chain, nil
 }
 
 func readBlocks(r *reader, file string) ([]*pem.Block, error) {
@@ -111,8 +113,8 @@ func ordered(chain []*x509.Certificate, leaf int) []*x509.Certificate {
 	rest := slices.Delete(slices.Clone(chain), leaf, leaf+1)
 	served := []*x509.Certificate{chain[leaf]}
 	for len(rest) > 0 {
-		issuer := served[len(served)-1].RawIssuer
-		next := slices.IndexFunc(rest, func(c *x509.Certificate) bool { return bytes.Equal(c.RawSubject, issuer) })
+		last := served[len(served)-1]
+		next := slices.IndexFunc(rest, func(c *x509.Certificate) bool { return issued(c, last) })
 		if next < 0 {
 			return append(served, rest...)
 		}
@@ -120,6 +122,16 @@ func ordered(chain []*x509.Certificate, leaf int) []*x509.Certificate {
 		rest = slices.Delete(rest, next, next+1)
 	}
 	return served
+}
+
+// issued tells whether one certificate signed another. The names alone would not tell an authority from its re-keyed successor.
+func issued(issuer, c *x509.Certificate) bool {
+	if !bytes.Equal(issuer.RawSubject, c.RawIssuer) {
+		return false
+	}
+	err := c.CheckSignatureFrom(issuer)
+	_, outdated := errors.AsType[x509.InsecureAlgorithmError](err)
+	return err == nil || outdated // a SHA-1 signature cannot be checked, and need not be here
 }
 
 // concerns lists what clients will object to in a certificate that can be served nevertheless.
@@ -143,7 +155,7 @@ func concerns(e *entry, now time.Time) []string {
 		if now.After(c.NotAfter) {
 			say("certificate %d of its chain (%s) expired at %s; replace the chain", i+2, describe(c), c.NotAfter.UTC().Format(time.RFC3339))
 		}
-		if !bytes.Equal(e.chain[i].RawIssuer, c.RawSubject) {
+		if !issued(c, e.chain[i]) {
 			say("certificate %d of its chain (%s) did not issue the one before it; give leaf and intermediates only", i+2, describe(c))
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -86,8 +85,8 @@ func (s *Set) add(e *entry) {
 	leaf := e.chain[0]
 	for _, name := range namesOf(leaf) {
 		name = strings.ToLower(strings.TrimSuffix(name, "."))
-		if _, err := netip.ParseAddr(name); err == nil {
-			continue // no client may send an address as its server name (RFC 6066, section 3)
+		if address(name) {
+			continue // no client may ask for one as its server name (RFC 6066, section 3); who does gets the default
 		}
 		if suffix, ok := strings.CutPrefix(name, "*."); ok {
 			s.wildcard["."+suffix] = preferred(append(s.wildcard["."+suffix], e))
@@ -100,6 +99,12 @@ func (s *Set) add(e *entry) {
 		File: e.file, Names: namesOf(leaf), KeyType: e.kind.name, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 		Serial: leaf.SerialNumber.Text(16), SPKI: SPKIPin(leaf), Default: len(s.leaves) == 0,
 	})
+}
+
+// address tells whether a name is, or a wildcard is for, an IP address: no top-level domain is a number.
+func address(name string) bool {
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	return strings.Contains(last, ":") || strings.Trim(last, "0123456789") == ""
 }
 
 // preferred keeps the longest valid certificate of each kind, or of several the one named first, the cheapest kind first.
