@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -42,13 +43,12 @@ func Binary(t testing.TB, name string) string {
 	if !ok {
 		t.Fatalf("cannot build %q: no program has that name", name)
 	}
-	build, _ := builds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
-		if dir := os.Getenv("OUTRIGGER_BIN"); dir != "" {
-			return builtBinary(dir, name)
-		}
-		return buildBinary(name, folder)
-	}))
-	path, err := build.(func() (string, error))()
+	find := func() (string, error) { return builtBinary(os.Getenv("OUTRIGGER_BIN"), name) }
+	if os.Getenv("OUTRIGGER_BIN") == "" {
+		build, _ := builds.LoadOrStore(name, sync.OnceValues(func() (string, error) { return buildBinary(name, folder) }))
+		find = build.(func() (string, error))
+	}
+	path, err := find()
 	if err != nil {
 		t.Fatalf("cannot build %s: %v", name, err)
 	}
@@ -85,7 +85,35 @@ func buildBinary(name, folder string) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	return filepath.Join(dir, name), goBuild(root, folder, filepath.Join(dir, name))
+	if err := goBuild(root, folder, filepath.Join(dir, name)); err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, name), dependOn(root, folder)
+}
+
+// dependOn looks at every source file of the program. The go command notes which files
+// of the module a test looks at, and so does not take its result from the cache when
+// one of them has changed: it does not see what a build inside the test read.
+func dependOn(root, folder string) error {
+	cmd := exec.Command("go", "list", "-deps", "-f",
+		`{{if not .Standard}}{{$dir := .Dir}}{{$dir}}{{range .EmbedFiles}}{{"\n"}}{{$dir}}/{{.}}{{end}}{{end}}`, folder)
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("go list -deps %s: %w", folder, err)
+	}
+	for path := range strings.Lines(string(out)) {
+		path = strings.TrimSpace(path)
+		if !strings.HasPrefix(path, root) {
+			continue // a dependency: go.sum pins it, and the go command watches that
+		}
+		if _, err := os.ReadDir(path); err != nil {
+			if _, err := os.Stat(path); err != nil { // an embedded file
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // goBuild links into OUTPUT.new, which the go command leaves alone when it is up to

@@ -35,7 +35,7 @@ func (l *link) run() {
 	if !l.awaitDial() {
 		return
 	}
-	target, err := net.Dial(l.proxy.targetNet, l.proxy.dial)
+	target, err := net.DialTimeout(l.proxy.targetNet, l.proxy.dial, Patience)
 	if err != nil {
 		l.end(Reset) // the closest thing to a refusal after the fact
 		return
@@ -221,7 +221,7 @@ func (p *pump) forward(data []byte) bool {
 		p.passed += int64(n)
 		p.total.Add(int64(n))
 		if err != nil {
-			p.link.end(Close)
+			p.link.end(Reset) // the receiver has gone: so its sender learns it
 			return false
 		}
 		data = data[n:]

@@ -123,7 +123,7 @@ func (p *Process) Metric(selector string) float64 {
 func (p *Process) WaitMetric(selector string, ok func(float64) bool) {
 	p.t.Helper()
 	url := p.AdminURL() + "/metrics"
-	p.wait("metric "+selector, func() error {
+	p.wait("to satisfy the metric "+selector, func() error {
 		v, err := Metric(url, selector)
 		if err == nil && !ok(v) {
 			err = fmt.Errorf("its value is %v", v)

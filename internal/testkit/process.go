@@ -197,7 +197,8 @@ func (p *Process) cleanup() {
 		p.stdout.tail(200), p.stderr.tail(200))
 }
 
-// wait polls f until it is satisfied; a program that has ended will not satisfy it.
+// wait polls f until it is satisfied, and fails at once when the program has ended, as
+// nothing will change any more. What says for what it waits: "to log ...".
 func (p *Process) wait(what string, f func() error) {
 	p.t.Helper()
 	var ended error
@@ -211,7 +212,7 @@ func (p *Process) wait(what string, f func() error) {
 		return err
 	})
 	if ended != nil {
-		p.t.Fatalf("%s ended with %d before %s: %v", p.name, p.exitCode(), what, ended)
+		p.t.Fatalf("%s ended with %d; waited for it %s: %v", p.name, p.exitCode(), what, ended)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 func TestScripts(t *testing.T) {
 	path, env := self(t)
 	dir := t.TempDir()
-	wrapper := fmt.Sprintf("#!/bin/sh\n%s exec %q \"$@\"\n", env[0], path)
+	wrapper := fmt.Sprintf("#!/bin/sh\n%s exec %q \"$@\"\n", strings.Join(env, " "), path)
 	if err := os.WriteFile(filepath.Join(dir, "tls-proxy"), []byte(wrapper), 0o755); err != nil {
 		t.Fatal(err)
 	}
