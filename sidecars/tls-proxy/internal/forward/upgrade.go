@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package forward
+
+import (
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/outrigger/outrigger/internal/httpwire"
+	"github.com/outrigger/outrigger/internal/relay"
+)
+
+// isUpgrade reports whether an HTTP/1.1 client asks for another protocol on its connection (RFC 9110, section
+// 7.8). "h2c" is never passed on: it would lead around the proxy's rules.
+func isUpgrade(r *http.Request) bool {
+	upgrade := r.Header["Upgrade"]
+	return r.ProtoMajor == 1 && len(upgrade) > 0 && httpwire.HasToken(r.Header["Connection"], "upgrade") && !httpwire.HasToken(upgrade, "h2c")
+}
+
+// upgrade forwards a request that may turn its connection into a tunnel. Whatever the application answers, the
+// client's connection carries no other request.
+func (x *exchange) upgrade() {
+	req := &httpwire.Request{Method: x.r.Method, Header: x.w.Header(), Informational: x.informational}
+	if fail := x.composeUpgrade(req); fail != nil {
+		x.answer(fail)
+		return
+	}
+	resp, err := x.ask(x.r.Context(), req)
+	if err != nil {
+		clear(x.w.Header())
+		x.answer(x.failureOf(err))
+		return
+	}
+	defer resp.Close()
+	if resp.Status != http.StatusSwitchingProtocols {
+		x.respondHTTP1(req, resp)
+		return
+	}
+	if !strings.EqualFold(strings.Join(resp.Header["Upgrade"], ","), strings.Join(x.r.Header["Upgrade"], ",")) && !offered(x.r.Header["Upgrade"], resp.Header["Upgrade"]) {
+		clear(x.w.Header())
+		x.answer(failSwitch)
+		return
+	}
+	x.tunnel(resp)
+}
+
+// offered reports whether the one protocol that was chosen is among those that the client listed.
+func offered(list, chosen []string) bool {
+	return len(chosen) == 1 && httpwire.HasToken(list, strings.TrimSpace(chosen[0]))
+}
+
+func (x *exchange) composeUpgrade(req *httpwire.Request) *failure {
+	if x.r.ContentLength != 0 {
+		return failTarget
+	}
+	x.composeHead()
+	x.wire = httpwire.AppendField(x.wire, "Connection", "Upgrade")
+	for _, protocol := range x.r.Header["Upgrade"] {
+		x.wire = httpwire.AppendField(x.wire, "Upgrade", protocol)
+	}
+	x.wire = append(x.wire, "\r\n"...)
+	req.Wire = x.wire
+	return nil
+}
+
+// tunnel answers 101 and carries bytes both ways until both sides are done.
+func (x *exchange) tunnel(resp *httpwire.Response) {
+	client, buffered, err := http.NewResponseController(x.w).Hijack()
+	if err != nil {
+		x.fail("client_gone")
+		return
+	}
+	x.status = http.StatusSwitchingProtocols
+	x.conn.TakenOver()
+	head := append(x.wire[:0], "HTTP/1.1 101 Switching Protocols\r\n"...)
+	for name, values := range resp.Header {
+		for _, value := range values {
+			head = httpwire.AppendField(head, name, value)
+		}
+	}
+	head = append(head, "\r\n"...)
+	app, early := resp.Hijack()
+	if _, err := client.Write(head); err != nil {
+		client.Close()
+		app.Close()
+		x.fail("client_gone")
+		return
+	}
+	early2, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
+	t := newTunnel(client, app, early2, early, strings.EqualFold(resp.Header.Get("Upgrade"), "websocket"))
+	x.h.tunnels.add(t)
+	defer x.h.tunnels.remove(t)
+	result := relay.Both(t.client, t.app, relay.Options{Idle: x.h.opts.TunnelTimeout})
+	x.received, x.sent = result.AToB, result.BToA
+	switch {
+	case t.drained():
+		x.fail("drained")
+	case result.End == relay.Idle:
+		x.fail("tunnel_idle")
+	case result.End == relay.AFailed:
+		x.fail("client_gone")
+	case result.End == relay.BFailed:
+		x.fail("app_closed")
+	}
+}
+
+// prefixed reads what was received before the tunnel began, then the connection.
+type prefixed struct {
+	net.Conn
+	prefix []byte
+}
+
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.prefix) > 0 {
+		n := copy(b, p.prefix)
+		p.prefix = p.prefix[n:]
+		return n, nil
+	}
+	return p.Conn.Read(b)
+}
+
+func (p *prefixed) CloseWrite() error {
+	if half, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return p.Conn.Close()
+}
