@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -82,6 +83,7 @@ type Server struct {
 	o       Options
 	log     *slog.Logger
 	start   time.Time
+	host    string // the host's name
 	mux     *http.ServeMux
 	http    *http.Server
 	conns   connections
@@ -118,6 +120,7 @@ func New(o Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.host, _ = os.Hostname() // only shown
 	s.registerMetrics()
 	s.conns.evicted = func() { s.refused(reasonConnections) }
 	s.http = s.httpServer()

@@ -38,6 +38,8 @@ type result struct {
 	Reason string `json:"reason,omitempty"`
 	Counts string `json:"counts"` // what it counts for, in a word: "readiness"
 	Mood   mood   `json:"mood"`
+
+	own bool // every program has it
 }
 
 // Live adds a check to /livez: whether the program's own loops advance, and never anything outside the process, for its
@@ -68,7 +70,7 @@ func (s *Server) Pulse(name string, maxAge time.Duration) func() {
 		if age <= maxAge || s.ending() {
 			return nil
 		}
-		return fmt.Errorf("no progress for %s, at most %s expected", age.Round(time.Second), maxAge)
+		return fmt.Errorf("no progress for %s, at most %s expected", duration(age), duration(maxAge))
 	})
 	return beat
 }
@@ -123,7 +125,9 @@ func (c check) result() result {
 // ownResults are the checks that every program has: that the process answers, that it has started, that it does not end.
 func (s *Server) ownResults(probe string) []result {
 	own := func(name string, err error) result {
-		return check{probe: probe, name: name, run: func() error { return err }}.result()
+		r := check{probe: probe, name: name, run: func() error { return err }}.result()
+		r.own = true
+		return r
 	}
 	var started, shutdown error
 	if s.phase() == phaseStarting {

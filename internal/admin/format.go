@@ -74,20 +74,20 @@ func scale(v float64, prefixes []string) (number, prefix string) {
 	return digits(v), prefixes[i]
 }
 
-// digits rounds to three significant digits, without the zeros at the end.
+// digits rounds to three significant digits, as far as three decimals hold them; whole numbers stay whole.
 func digits(v float64) string {
+	decimals := 3
 	switch abs := math.Abs(v); {
 	case abs < 0.0005:
 		return "0"
-	case abs >= 99.95:
-		return strconv.FormatFloat(math.Round(v), 'f', -1, 64)
+	case v == math.Trunc(v), abs >= 99.95:
+		decimals = 0
 	case abs >= 9.995:
-		return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64)
+		decimals = 1
 	case abs >= 0.01:
-		return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
-	default:
-		return strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64)
+		decimals = 2
 	}
+	return strconv.FormatFloat(v, 'f', decimals, 64)
 }
 
 // duration reads well at any length: "8 s", "3 min 20 s", "5 h 4 min", "12 d 3 h".

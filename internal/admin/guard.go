@@ -184,7 +184,11 @@ func withEndpoint(ctx context.Context, nc net.Conn) context.Context {
 			control: c.control,
 		}
 	}
-	return context.WithValue(ctx, endpointKey{}, end)
+	return end.in(ctx)
+}
+
+func (e endpoint) in(ctx context.Context) context.Context {
+	return context.WithValue(ctx, endpointKey{}, e)
 }
 
 func addrOf(a net.Addr) netip.Addr {

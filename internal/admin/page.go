@@ -61,7 +61,7 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) renderPage(st status, host string) string {
 	m := new(markup)
-	m.line(`<!doctype html><html lang="en"><head><meta charset="utf-8"><title>`, st.Program, `</title>`)
+	m.line(`<!doctype html><html lang="en"><head><meta charset="utf-8"><title>`, st.Program, ` on `, st.Host, `</title>`)
 	m.raw(`<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="` + icon + `">`)
 	m.raw(`<noscript><meta http-equiv="refresh" content="10"></noscript><style>` + pageStyle + `</style></head><body><main>`)
 	m.header(st)
@@ -79,7 +79,7 @@ func (s *Server) renderPage(st status, host string) string {
 
 func (m *markup) header(st status) {
 	m.raw(`<header>` + logo)
-	m.line(`<div><h1>`, st.Program, `</h1><p>`, st.Version, ` · up <span id="uptime">`, st.Uptime, `</span></p></div>`)
+	m.line(`<div><h1>`, st.Program, `</h1><p>`, st.Version, ` on `, st.Host, ` · up <span id="uptime">`, st.Uptime, `</span></p></div>`)
 	m.raw(`<p class="live" id="live">as of `)
 	m.line(``, time.Now().UTC().Format("15:04:05 MST"), `</p></header>`)
 	m.line(`<section class="state `, string(st.Mood), `" id="state" role="status"><strong id="title">`, st.Title,

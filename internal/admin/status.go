@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 type status struct {
 	Program       string        `json:"program"`
 	Version       string        `json:"version"`
+	Host          string        `json:"host"` // in Kubernetes the pod's name
 	Phase         string        `json:"phase"`
 	Live          bool          `json:"live"`
 	Ready         bool          `json:"ready"`
@@ -24,8 +26,8 @@ type status struct {
 	Sentence      string        `json:"sentence"` // what that means, for a person
 	StartedAt     time.Time     `json:"started_at"`
 	UptimeSeconds int64         `json:"uptime_seconds"`
-	Uptime        string        `json:"uptime"` // "5 h 4 min"
-	Checks        []result      `json:"checks"`
+	Uptime        string        `json:"uptime"`         // "5 h 4 min"
+	Checks        []result      `json:"checks"`         // without those that every program has, while they pass
 	SampleSeconds float64       `json:"sample_seconds"` // time between two samples of a figure
 	SampleCount   int           `json:"sample_count"`   // how many samples are kept
 	Figures       []figureState `json:"figures"`
@@ -47,7 +49,7 @@ type figureState struct {
 	Value   number   `json:"value"`
 	Number  string   `json:"number"` // Value as a person reads it, "1.2"
 	Unit    string   `json:"unit"`   // and "MB/s"
-	Peak    string   `json:"peak"`   // the highest sample, with its unit
+	Peak    string   `json:"peak"`   // the highest sample, with its unit where that is another
 	Label   string   `json:"label"`  // the chart in words
 	Samples []number `json:"samples"`
 }
@@ -87,17 +89,23 @@ func (s *Server) status(now time.Time) status {
 	out := status{
 		Program:       s.o.Program,
 		Version:       s.o.Version,
+		Host:          s.host,
 		Phase:         s.phase(),
 		StartedAt:     s.start.UTC().Truncate(time.Second),
 		UptimeSeconds: int64(now.Sub(s.start).Seconds()),
 		Uptime:        duration(now.Sub(s.start)),
 		SampleSeconds: samplePeriod.Seconds(),
 		SampleCount:   sampleCount,
+		Checks:        []result{},
 		Figures:       []figureState{},
 		Tables:        []tableState{},
 		Settings:      s.settings(),
 	}
-	out.Checks = append(append(append(out.Checks, ready...), live...), started...)
+	for _, r := range slices.Concat(ready, live, started) {
+		if !r.own || !r.OK {
+			out.Checks = append(out.Checks, r)
+		}
+	}
 	out.Live, _ = verdict(live)
 	out.Started, _ = verdict(started)
 	out.Ready, _ = verdict(ready)
@@ -124,7 +132,7 @@ func (s *Server) describe(out *status) {
 	switch {
 	case !out.Live:
 		out.Mood, out.Title = moodBad, "Stuck"
-		out.Sentence = "A part of the program does not advance, so its container is going to be restarted: " + reasons(probeLive)
+		out.Sentence = "A part of the program no longer advances, which a liveness probe takes as the order to restart its container: " + reasons(probeLive)
 	case s.ending():
 		out.Mood, out.Title = moodWait, "Shutting down"
 		out.Sentence = "No new work is wanted; what is under way is being finished."
@@ -185,7 +193,11 @@ func (f *series) state() figureState {
 	}
 	now := f.read(float64(out.Value))
 	out.Number, out.Unit = now.Number, now.Unit
-	out.Peak = f.read(peak).String()
-	out.Label = "The last five minutes: now " + now.String() + ", at most " + out.Peak
+	highest := f.read(peak)
+	out.Label = "The last five minutes: now " + now.String() + ", at most " + highest.String()
+	out.Peak = highest.String()
+	if highest.Unit == now.Unit {
+		out.Peak = highest.Number
+	}
 	return out
 }
