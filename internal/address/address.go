@@ -25,6 +25,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // hostPort is one TCP address as the user gave it: a literal (with a zone for link-local IPv6), a name, or nothing for all
@@ -40,6 +41,17 @@ func (hp hostPort) String() string {
 
 // errForm is what is wrong with text that is no address at all.
 var errForm = errors.New("use HOST:PORT or unix:PATH")
+
+// checkText refuses what no address can be. Control characters would break the one line that an error is.
+func checkText(text string) error {
+	switch {
+	case text == "":
+		return fmt.Errorf("is empty; %w", errForm)
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return fmt.Errorf("contains a control character; %w", errForm)
+	}
+	return nil
+}
 
 // parseHostPort reads "HOST:PORT" and ":PORT". Its errors end with the fix.
 func parseHostPort(text string) (hostPort, error) {
@@ -104,6 +116,9 @@ func parseHost(host string, bracketed bool) (string, error) {
 		ip, err := netip.ParseAddr(host)
 		if err != nil || !ip.Is6() {
 			return "", fmt.Errorf("%q is not an IPv6 address; only those stand in brackets", host)
+		}
+		if strings.Trim(ip.Zone(), nameBytes+".") != "" || len(ip.Zone()) > 15 {
+			return "", fmt.Errorf("zone %q is not the name of a network interface", ip.Zone())
 		}
 		return ip.Unmap().String(), nil
 	}

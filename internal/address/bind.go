@@ -133,11 +133,10 @@ func bindUnix(ctx context.Context, path string) (net.Listener, error) {
 }
 
 // narrow sets the mode of a socket before it is bound, when Linux makes the file's mode of it and of the umask. So the file
-// never has a wider mode than it ends with, and the umask, which belongs to the whole process, stays alone.
+// never has a wider mode than it ends with, and the umask, which belongs to the whole process, stays alone. A kernel that
+// refuses leaves it to the chmod that follows.
 func narrow(_, _ string, conn syscall.RawConn) error {
-	var chmod error
-	err := conn.Control(func(fd uintptr) { chmod = syscall.Fchmod(int(fd), socketMode) })
-	return errors.Join(err, chmod)
+	return conn.Control(func(fd uintptr) { _ = syscall.Fchmod(int(fd), socketMode) })
 }
 
 // probeTimeout bounds the question whether somebody listens on a unix socket. A live one answers at once, or its backlog is

@@ -28,13 +28,14 @@ func (l *Listen) UnmarshalText(text []byte) error {
 }
 
 func parseListen(text string) (Listen, error) {
+	if err := checkText(text); err != nil {
+		return Listen{}, err
+	}
 	if rest, ok := cutUnix(text); ok {
 		path, err := parseUnix(rest)
 		return Listen{"unix", path}, err
 	}
 	switch {
-	case text == "":
-		return Listen{}, fmt.Errorf("is empty; %w", errForm)
 	case strings.Contains(text, "://"):
 		return Listen{}, fmt.Errorf("a listener has no scheme; %w", errForm)
 	case strings.HasPrefix(text, "/"):

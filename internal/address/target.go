@@ -35,8 +35,8 @@ func (t *Target) UnmarshalText(text []byte) error {
 }
 
 func parseTarget(text string) (Target, error) {
-	if text == "" {
-		return Target{}, fmt.Errorf("is empty; %w", errForm)
+	if err := checkText(text); err != nil {
+		return Target{}, err
 	}
 	var t Target
 	rest := text

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"unicode"
 )
 
 // unixPathMax is the longest path that fits into sockaddr_un with its closing zero (unix(7)).
@@ -28,15 +27,15 @@ func parseUnix(text string) (string, error) {
 	switch {
 	case text == "" || text == "@":
 		return "", errors.New("the path is missing; use unix:PATH")
-	case strings.ContainsFunc(text, unicode.IsControl):
-		return "", errors.New("the path contains a control character; use unix:PATH")
 	case strings.HasPrefix(text, "//"):
 		return "", errors.New("a unix socket has no host; use unix:/PATH")
 	case strings.HasSuffix(text, "/"):
 		return "", errors.New("the path is a directory; use unix:PATH with the socket's name")
 	}
 	if !strings.HasPrefix(text, "@") {
-		text = path.Clean(text)
+		if text = path.Clean(text); strings.HasPrefix(text, "@") {
+			text = "./" + text // still a file
+		}
 	}
 	if len(text) > unixPathMax {
 		return "", fmt.Errorf("the path has %d bytes and a unix socket's at most %d; use a shorter one", len(text), unixPathMax)

@@ -4,6 +4,7 @@ package procfs
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -19,7 +20,8 @@ import (
 
 // Listening returns the addresses on which something listens on a TCP port, sorted: from /proc/net/tcp and tcp6. An
 // IPv4-mapped address is returned as IPv4; the wildcards are 0.0.0.0 and ::, of which the second usually takes IPv4 too.
-// The cost grows with the number of connections in the network namespace (about 1 ms for 5000).
+// The kernel goes through all connections of the host for it, which takes tens of milliseconds where there are many: look
+// at start-up and then every few minutes, not more often.
 func Listening(port uint16) ([]netip.AddrPort, error) {
 	sockets, err := listening(port)
 	if err != nil {
@@ -47,12 +49,8 @@ func BeyondLoopback(addrs []netip.AddrPort) []netip.AddrPort {
 // socket is one line of /proc/net/tcp.
 type socket struct {
 	local netip.AddrPort
-	state uint8
 	inode uint64
 }
-
-// stateListen is TCP_LISTEN of the kernel's include/net/tcp_states.h.
-const stateListen = 0x0A
 
 // listening returns the sockets that listen on a port.
 func listening(port uint16) ([]socket, error) {
@@ -67,8 +65,8 @@ func listening(port uint16) ([]socket, error) {
 			return nil, fmt.Errorf("cannot read listening sockets: %w", err)
 		}
 		found = true
-		err = eachSocket(file, func(s socket) {
-			if s.state == stateListen && s.local.Port() == port {
+		err = eachListener(file, func(s socket) {
+			if s.local.Port() == port {
 				list = append(list, s)
 			}
 		})
@@ -83,11 +81,15 @@ func listening(port uint16) ([]socket, error) {
 	return list, nil
 }
 
-// eachSocket calls f for every line of /proc/net/tcp or tcp6 but its head.
-func eachSocket(r io.Reader, f func(socket)) error {
+// listenState is a field of TCP_LISTEN (the kernel's include/net/tcp_states.h). No other field looks like it.
+const listenState = " 0A "
+
+// eachListener calls f for every listening socket of /proc/net/tcp or tcp6. Lines of connections, which may be many
+// thousands, are skipped unread.
+func eachListener(r io.Reader, f func(socket)) error {
 	lines := bufio.NewScanner(r)
 	for n := 1; lines.Scan(); n++ {
-		if n == 1 {
+		if n == 1 || !bytes.Contains(lines.Bytes(), []byte(listenState)) {
 			continue
 		}
 		s, err := parseSocket(lines.Text())
@@ -112,15 +114,11 @@ func parseSocket(line string) (socket, error) {
 	if err != nil {
 		return socket{}, fmt.Errorf("local address %q: %w", fields[1], err)
 	}
-	state, err := strconv.ParseUint(fields[3], 16, 8)
-	if err != nil {
-		return socket{}, fmt.Errorf("state %q is not a number", fields[3])
-	}
 	inode, err := strconv.ParseUint(fields[9], 10, 64)
 	if err != nil {
 		return socket{}, fmt.Errorf("inode %q is not a number", fields[9])
 	}
-	return socket{local: local, state: uint8(state), inode: inode}, nil
+	return socket{local: local, inode: inode}, nil
 }
 
 // parseAddrPort reads "0100007F:1F90": words of 32 bits, each in the byte order of this host, and the port as a number.
