@@ -14,9 +14,7 @@
 //	defer s.Shutdown(ctx)
 //
 // Anyone may ask /livez, /readyz, /startupz and /metrics: the kubelet and Prometheus come over the pod's address. Everything
-// that tells more or changes something answers only to [loopback connections], or to a Unix socket, see [Control].
-//
-// [loopback connections]: the rule stands in guard.go
+// that tells more or changes something answers only to loopback connections, or to a Unix socket, see [Control].
 package admin
 
 import (

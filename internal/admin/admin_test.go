@@ -5,10 +5,11 @@ package admin
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -96,15 +97,13 @@ func exchange(t *testing.T, c net.Conn, host string, r request) reply {
 	if r.method == "" {
 		r.method = "GET"
 	}
-	text := r.method + " " + r.path + " HTTP/1.1\r\n"
-	if !strings.Contains(strings.Join(r.headers, "\n"), "Host:") {
-		text += "Host: " + host + "\r\n"
+	lines := []string{r.method + " " + r.path + " HTTP/1.1"}
+	if !slices.ContainsFunc(r.headers, func(h string) bool { return strings.HasPrefix(h, "Host:") }) {
+		lines = append(lines, "Host: "+host)
 	}
-	for _, h := range r.headers {
-		text += h + "\r\n"
-	}
-	text += fmt.Sprintf("Content-Length: %d\r\nConnection: close\r\n\r\n%s", len(r.body), r.body)
-	if _, err := io.WriteString(c, text); err != nil {
+	lines = append(lines, r.headers...)
+	lines = append(lines, "Content-Length: "+strconv.Itoa(len(r.body)), "Connection: close", "", r.body)
+	if _, err := io.WriteString(c, strings.Join(lines, "\r\n")); err != nil {
 		t.Fatal(err)
 	}
 	answer, err := http.ReadResponse(bufio.NewReader(c), nil)

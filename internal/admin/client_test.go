@@ -34,7 +34,6 @@ func TestTheClientFindsThePortWhereOnlyIPv6Listens(t *testing.T) {
 	}
 	_, local := serveOn(t, Options{}, l)
 	_, port, _ := net.SplitHostPort(local)
-	// The name of the fallback is the first candidate's: both are loopback.
 	a, err := Client(":"+port, Control{}).Get(t.Context(), "/readyz?verbose")
 	if err != nil || !a.OK() || !strings.Contains(a.Body, "readyz check passed") {
 		t.Errorf("%+v, %v", a, err)

@@ -3,6 +3,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,7 @@ import (
 	"time"
 )
 
-// reloadTimeout is how long the answer to a reload may take.
+// reloadTimeout is how long a reload over HTTP may take.
 const reloadTimeout = time.Minute
 
 // serveReload answers after the reload, so that `curl --fail` tells a script whether it worked.
@@ -23,8 +24,11 @@ func (s *Server) serveReload(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusNotFound, "this program has nothing to reload\n")
 		return
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(reloadTimeout))
-	if err := s.o.Reload(r.Context()); err != nil {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(reloadTimeout + writeTimeout))
+	// A client that goes away leaves no reload half done.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), reloadTimeout)
+	defer cancel()
+	if err := s.o.Reload(ctx); err != nil {
 		plain(w, http.StatusInternalServerError, err.Error()+"\n")
 		return
 	}

@@ -38,7 +38,9 @@ func TestFiguresKeepTheLastFiveMinutes(t *testing.T) {
 func TestACounterThatBeginsAgainNeverFalls(t *testing.T) {
 	f := &series{Figure: Figure{Rate: true}}
 	now := time.Now()
-	at := func(value float64, seconds int) float64 { return f.perSecond(value, now.Add(time.Duration(seconds)*time.Second)) }
+	at := func(value float64, seconds int) float64 {
+		return f.perSecond(value, now.Add(time.Duration(seconds)*time.Second))
+	}
 	if got := at(1000, 0); !math.IsNaN(got) {
 		t.Errorf("the first look: %v", got)
 	}

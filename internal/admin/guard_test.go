@@ -172,7 +172,8 @@ func TestControlNeedsTheHeader(t *testing.T) {
 func TestControlOffClosesThePrivatePaths(t *testing.T) {
 	_, local := serve(t, Options{Control: Control{Off: true}, EnableQuit: true, EnablePprof: true, Quit: func() { t.Error("quit") }})
 	for _, r := range []request{
-		{path: "/"}, {path: "/status"},
+		{path: "/"},
+		{path: "/status"},
 		{path: "/-/config"},
 		{path: "/debug/pprof/"},
 		{method: "POST", path: "/-/reload"},

@@ -40,13 +40,13 @@ func newPageAssets() pageAssets {
 }
 
 // The mark of the project, a canoe and its outrigger seen from above.
-const logo = `<svg viewBox="0 0 32 32" aria-hidden="true"><path fill="currentColor" d="M1.5 11.5Q16 2.5 30.5 11.5Q16 18.5 1.5 11.5Z"/>` +
-	`<path fill="currentColor" opacity=".75" d="M7 26Q16 21.5 25 26Q16 29.5 7 26Z"/>` +
-	`<path stroke="currentColor" stroke-width="1.8" d="M11.5 13V25.5M20.5 13V25.5"/></svg>`
+const logo = `<svg viewBox="0 0 32 32" aria-hidden="true"><g transform="rotate(-35 16 16)" fill="currentColor">` +
+	`<path d="M-2 12.5Q16 4.5 34 12.5Q16 20.5-2 12.5ZM6 25.5Q16 21.5 26 25.5Q16 29.5 6 25.5Z"/>` +
+	`<path stroke="currentColor" stroke-width="1.5" d="M11.5 15V25.5M20.5 15V25.5"/></g></svg>`
 
-const icon = `data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32' fill='%230f8f88' stroke='%230f8f88'%3E` +
-	`%3Cpath d='M1.5 11.5Q16 2.5 30.5 11.5Q16 18.5 1.5 11.5ZM7 26Q16 21.5 25 26Q16 29.5 7 26Z'/%3E` +
-	`%3Cpath stroke-width='1.8' d='M11.5 13V25.5M20.5 13V25.5'/%3E%3C/svg%3E`
+const icon = `data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E` +
+	`%3Cg transform='rotate(-35 16 16)' fill='%230f8f88'%3E%3Cpath d='M-2 12.5Q16 4.5 34 12.5Q16 20.5-2 12.5ZM6 25.5Q16 21.5 26 25.5Q16 29.5 6 25.5Z'/%3E` +
+	`%3Cpath stroke='%230f8f88' stroke-width='1.5' d='M11.5 15V25.5M20.5 15V25.5'/%3E%3C/g%3E%3C/svg%3E`
 
 func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
@@ -161,7 +161,11 @@ func (m *markup) settings(settings []Setting) {
 		m.settingRows(chosen)
 	}
 	if len(defaults) > 0 {
-		m.raw(`<details><summary>` + strconv.Itoa(len(defaults)) + ` settings at their defaults</summary>`)
+		label := strconv.Itoa(len(defaults)) + " settings at their defaults"
+		if len(defaults) == 1 {
+			label = "1 setting at its default"
+		}
+		m.line(`<details><summary>`, label, `</summary>`)
 		m.settingRows(defaults)
 		m.raw(`</details>`)
 	}
