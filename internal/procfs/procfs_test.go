@@ -14,7 +14,7 @@ func TestMemoryOfThisProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const least, most = 1 << 20, 1 << 34
+	const least, most = 1 << 16, 1 << 34
 	if m.RSSAnon < least || m.RSS <= m.RSSAnon || m.RSS > most {
 		t.Errorf("memory %+v", m)
 	}
