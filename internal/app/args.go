@@ -133,6 +133,9 @@ func (r *argsReader) positional(arg string) {
 		return
 	}
 	fix := didYouMean(arg, r.commandNames())
+	if r.flags["--"+arg] != nil {
+		fix = "; did you mean --" + arg + "?"
+	}
 	if hint != "" {
 		fix = fmt.Sprintf("; did you mean %s=%s?", hint, arg)
 	} else if fix == "" {

@@ -29,9 +29,7 @@ type Env struct {
 	// the Spec's own structs.
 	Parsed *Parsed
 
-	ctx     context.Context
-	environ []string
-	args    []string
+	ctx context.Context
 }
 
 // Context returns the context of the whole run. It is cancelled only when the
@@ -45,7 +43,11 @@ func (e *Env) Listen(name string, l address.Listen) (net.Listener, error) {
 	if err != nil {
 		return nil, &BindError{Err: err}
 	}
-	e.Log.Info("listening", "listener", name, "addr", ln.Addr().String())
+	addr := ln.Addr().String()
+	if l.Network == "unix" {
+		addr = l.String()
+	}
+	e.Log.Info("listening", "listener", name, "addr", addr)
 	return ln, nil
 }
 

@@ -188,9 +188,7 @@ func yamlFields(rules any) []string {
 	if rules == nil {
 		return nil
 	}
-	t := reflect.TypeOf(rules).Elem()
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range reflect.TypeOf(rules).Elem().Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		if name == "" {
 			name = strings.ToLower(f.Name)

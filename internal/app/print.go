@@ -51,7 +51,11 @@ func writeSetting(w io.Writer, s *setting) {
 			fmt.Fprintf(w, "  - %s\n", yamlScalar(v))
 		}
 	default:
-		fmt.Fprintf(w, "%s: %s  # %s\n", s.name, yamlScalar(values[0]), s.origin())
+		text := values[0]
+		if k := s.flag.Target.Kind(); k == reflect.String || k == reflect.Struct {
+			text = yamlScalar(text) // the others cannot be mistaken for another type
+		}
+		fmt.Fprintf(w, "%s: %s  # %s\n", s.name, text, s.origin())
 	}
 }
 

@@ -179,13 +179,17 @@ func (r *runner) adminOptions(env *Env, level *slog.LevelVar) admin.Options {
 // logStart logs the first line: what runs, and every setting that is not a
 // default.
 func logStart(env *Env) {
+	attrs := []any{"version", env.Version}
+	if env.Parsed.File != "" {
+		attrs = append(attrs, "file", env.Parsed.File)
+	}
 	var changed []any
 	for _, s := range env.Parsed.Settings() {
 		if s.Origin != "default" {
 			changed = append(changed, slog.String(s.Name, s.Value))
 		}
 	}
-	env.Log.Info("starting", "version", env.Version, "file", env.Parsed.File, slog.Group("settings", changed...))
+	env.Log.Info("starting", append(attrs, slog.Group("settings", changed...))...)
 	for _, w := range env.Parsed.Warnings {
 		env.Log.Warn("questionable setting", "reason", w)
 	}
