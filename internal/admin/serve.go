@@ -148,7 +148,7 @@ func (l *listener) failed(err error) {
 	if time.Since(l.lastLog) < 10*time.Second {
 		return
 	}
-	l.server.log.Warn("cannot accept admin connections", "err", err, "failures", l.failures)
+	l.server.log.Warn("cannot accept admin connections", "error", err, "failures", l.failures)
 	l.failures, l.lastLog = 0, time.Now()
 }
 
