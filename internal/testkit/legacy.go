@@ -153,12 +153,27 @@ func (s *LegacyServer) start(t testing.TB, c Command) {
 	})
 }
 
-// Reload makes the server read its configuration again.
+// Reload makes the server read its configuration again and waits until it has: a
+// signal that comes while apache2 restarts would be lost.
 func (s *LegacyServer) Reload() {
 	s.t.Helper()
-	sig := syscall.SIGHUP
-	if strings.HasPrefix(s.name, "apache") {
-		sig = syscall.SIGUSR1 // its graceful restart
+	sig, sign := syscall.SIGHUP, "start worker process "
+	if s.name == "apache2" {
+		sig, sign = syscall.SIGUSR1, "resuming normal operations" // its graceful restart
 	}
+	count := func() int {
+		log, err := os.ReadFile(s.ErrorLog)
+		if err != nil {
+			s.t.Fatalf("cannot read the log of %s: %v", s.name, err)
+		}
+		return strings.Count(string(log), sign)
+	}
+	before := count()
 	s.Signal(sig)
+	s.wait("to have reloaded", func() error {
+		if count() == before {
+			return fmt.Errorf("%q is not in its log again", sign)
+		}
+		return nil
+	})
 }
