@@ -26,7 +26,7 @@ type Config struct {
 	Hold              time.Duration  `group:"Application" default:"5s" help:"How long requests wait while the application refuses connections, because it restarts, before they get 503; 0s does not wait."`
 	ConnectTimeout    time.Duration  `group:"Application" default:"5s" help:"How long opening a connection to the application may take before 504."`
 	ResponseTimeout   time.Duration  `group:"Application" default:"0s" help:"How long the application may take to begin its response before 504; 0s is as long as the client waits."`
-	TargetKeepAlive   int            `group:"Application" default:"64" placeholder:"N" help:"Idle connections to the application that are kept; 0 for applications with one worker per connection."`
+	TargetKeepAlive   int            `group:"Application" default:"512" placeholder:"N" help:"Idle connections to the application that are kept; 0 for an application with one worker per connection."`
 	TargetIdleTimeout time.Duration  `group:"Application" default:"4s" help:"How long an idle connection to the application is kept: less than the application's own keep-alive timeout (5s in many)."`
 
 	Cert              []string      `group:"Certificates" placeholder:"FILE" help:"Certificate chain in PEM; needs --key. Repeatable, in pairs; the first is the default."`

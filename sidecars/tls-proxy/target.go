@@ -25,7 +25,8 @@ import (
 
 // How often the application is asked whether it accepts connections, and its listeners are looked at.
 const (
-	targetInterval   = 10 * time.Second
+	targetInterval   = 5 * time.Second
+	downInterval     = time.Second // while it does not accept
 	exposureInterval = time.Minute
 	targetTimeout    = 2 * time.Second
 )
@@ -72,26 +73,27 @@ func newTarget(c *Config, env *app.Env, handler *forward.Handler) *target {
 
 // run looks at the application until ctx ends.
 func (t *target) run(ctx context.Context) error {
-	ticker := time.NewTicker(targetInterval)
-	defer ticker.Stop()
 	var exposureDue time.Time
 	for {
 		t.beat()
-		t.look(ctx)
+		next := targetInterval
+		if !t.look(ctx) {
+			next = downInterval
+		}
 		if now := time.Now(); now.After(exposureDue) {
 			t.lookAround()
 			exposureDue = now.Add(exposureInterval)
 		}
 		select {
-		case <-ticker.C:
+		case <-time.After(next):
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// look opens and closes a connection to the application, and says so when its state has changed.
-func (t *target) look(ctx context.Context) {
+// look opens and closes a connection to the application and reports whether it could. A changed state is logged.
+func (t *target) look(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, targetTimeout)
 	defer cancel()
 	conn, err := t.address.Dial(ctx)
@@ -111,6 +113,7 @@ func (t *target) look(ctx context.Context) {
 	case changed && err == nil:
 		t.log.Info("the application accepts connections", "target", t.address.String())
 	}
+	return err == nil
 }
 
 // accepts is the check "target".

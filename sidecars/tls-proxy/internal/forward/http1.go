@@ -171,9 +171,15 @@ func (x *exchange) endConnection(header http.Header) {
 	}
 }
 
-// copyBody passes the body on part by part, each flushed at once unless the next is here already.
+// copyBody passes the body on part by part, each flushed at once unless the next is here already. So is the head
+// of a stream, whose first part may be a while away.
 func (x *exchange) copyBody(resp *httpwire.Response) error {
 	guard := x.guardWrites()
+	if resp.Length == httpwire.Unknown && !resp.Buffered() {
+		if err := guard.flush(); err != nil {
+			return &clientError{err}
+		}
+	}
 	for {
 		part, err := resp.Next()
 		if len(part) > 0 {

@@ -28,8 +28,8 @@ type Conn struct {
 	ServerName string     // SNI
 	Resumed    bool
 
-	armed    time.Time // when the write deadline was last set; only the writer touches it
-	explicit atomic.Bool
+	armed    atomic.Int64 // UnixNano of when Write last set the deadline; 0: not since it was cleared
+	explicit atomic.Bool  // a layer above has set a deadline of its own
 	entered  bool
 	left     atomic.Bool
 	linger   atomic.Bool
@@ -78,9 +78,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 	for sent := 0; ; {
 		if !c.explicit.Load() {
 			// A quarter of the timeout is the slack that saves setting a timer for every write.
-			if now := time.Now(); now.Sub(c.armed) > idle/4 {
+			if now := time.Now(); now.UnixNano()-c.armed.Load() > int64(idle/4) {
 				c.Conn.SetWriteDeadline(now.Add(idle))
-				c.armed = now
+				c.armed.Store(now.UnixNano())
 			}
 		}
 		n, err := c.Conn.Write(p[sent:])
@@ -88,13 +88,16 @@ func (c *Conn) Write(p []byte) (int, error) {
 		if err == nil || n == 0 || c.explicit.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return sent, err
 		}
-		c.armed = time.Time{}
+		c.armed.Store(0)
 	}
 }
 
 // SetWriteDeadline lets a layer above end a write. Clearing a deadline means the rule of Write again.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	if t.IsZero() {
+		if c.explicit.Swap(false) {
+			c.armed.Store(0)
+		}
 		return nil
 	}
 	c.explicit.Store(true)
