@@ -64,12 +64,12 @@ func (k *kind) offeredBy(hello *tls.ClientHelloInfo) bool {
 		slices.ContainsFunc(hello.SignatureSchemes, func(s tls.SignatureScheme) bool { return slices.Contains(k.schemes12, s) })
 }
 
-// signedByECDSA tells whether a TLS 1.2 cipher suite goes with an ECDSA or Ed25519 certificate (RFC 8422, section 5.10).
+// signedByECDSA tells whether a TLS 1.2 cipher suite goes with an ECDSA or Ed25519 certificate (RFC 8422, section 5.10). The CBC
+// suites do not count: a server may have switched them off, and a client with nothing better is safer with RSA.
 func signedByECDSA(suite uint16) bool {
 	switch suite {
 	case tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-		tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA:
+		tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256:
 		return true
 	}
 	return false

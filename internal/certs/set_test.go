@@ -134,7 +134,7 @@ func TestClientGetsTheCheapestKeyItCanUse(t *testing.T) {
 func TestChoiceAgreesWithCryptoTLSForEveryClient(t *testing.T) {
 	ca := testkit.NewCA(t)
 	versions := [][]uint16{{tls.VersionTLS13, tls.VersionTLS12}, {tls.VersionTLS13}, {tls.VersionTLS12}}
-	suites := []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
+	suites := []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
 	curves := []tls.CurveID{tls.CurveP256, tls.CurveP384}
 	schemes := []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256, tls.ECDSAWithP384AndSHA384, tls.Ed25519, tls.PSSWithSHA256}
 	for _, key := range []testkit.KeyType{testkit.ECDSAP256, testkit.ECDSAP384, testkit.Ed25519} {

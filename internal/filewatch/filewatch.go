@@ -48,6 +48,7 @@ type Watcher struct {
 	opts  Options
 	known state
 	open  func() (*fsnotify.Watcher, error)
+	add   func(w *fsnotify.Watcher, path string) error
 }
 
 // New makes a watcher and takes the present contents as known: what changes from now on is reported by Run.
@@ -57,14 +58,14 @@ func New(opts Options) *Watcher {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Watcher{opts: opts, known: scan(opts.Paths), open: fsnotify.NewWatcher}
+	return &Watcher{opts: opts, known: scan(opts.Paths), open: fsnotify.NewWatcher, add: (*fsnotify.Watcher).Add}
 }
 
 // Run calls changed whenever the contents differ from those last reported, until ctx ends. Calls never overlap, and a change
 // during a call brings another call, even one that was undone since. When Run returns nothing of it is left running. A watcher
 // is run once.
 func (w *Watcher) Run(ctx context.Context, changed func()) {
-	n := newNotifier(w.open, w.opts.Log, w.opts.Poll)
+	n := newNotifier(w)
 	defer n.close()
 	poll := time.NewTicker(w.opts.Poll)
 	defer poll.Stop()

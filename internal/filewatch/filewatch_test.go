@@ -233,7 +233,7 @@ func TestOverflowOfTheEventQueueLosesNoChange(t *testing.T) {
 	w := watch(t, func() { once.Do(func() { close(entered); <-release }) }, dir)
 	put(t, path, "1")
 	<-entered
-	for range 12_000 { // two events each; the kernel keeps 16384
+	for range 10_000 { // two events each; the kernel keeps 16384
 		name := filepath.Join(dir, "noise")
 		must(t, os.Mkdir(name, 0o755))
 		must(t, os.Remove(name))

@@ -16,6 +16,7 @@ import (
 // notifier keeps inotify on the places of the last look. Where inotify cannot be had its channels never speak.
 type notifier struct {
 	fs     *fsnotify.Watcher
+	add    func(w *fsnotify.Watcher, path string) error
 	have   map[string]fileID
 	log    *slog.Logger
 	poll   time.Duration
@@ -23,14 +24,13 @@ type notifier struct {
 }
 
 // newNotifier opens inotify; where that fails it warns, and polling alone has to find changes.
-func newNotifier(open func() (*fsnotify.Watcher, error), log *slog.Logger, poll time.Duration) *notifier {
-	n := &notifier{have: map[string]fileID{}, log: log, poll: poll}
-	w, err := open()
-	if err != nil {
+func newNotifier(w *Watcher) *notifier {
+	n := &notifier{add: w.add, have: map[string]fileID{}, log: w.opts.Log, poll: w.opts.Poll}
+	var err error
+	if n.fs, err = w.open(); err != nil {
+		n.fs = nil
 		n.warn(err)
-		return n
 	}
-	n.fs = w
 	return n
 }
 
@@ -76,7 +76,7 @@ func (n *notifier) follow(want map[string]fileID) (added bool) {
 		if _, ok := n.have[path]; ok {
 			continue
 		}
-		switch err := n.fs.Add(path); {
+		switch err := n.add(n.fs, path); {
 		case err == nil:
 			n.have[path] = id
 			added = true

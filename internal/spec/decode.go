@@ -42,7 +42,7 @@ func (s Spec) Decode(target any) error {
 	}
 	for _, key := range keys {
 		if f := fields[key]; f.required && !f.given {
-			errs = append(errs, fmt.Errorf("option %q is missing; add %s=...", key, key))
+			errs = append(errs, fmt.Errorf("option %q is missing; add %s=VALUE", key, key))
 		}
 	}
 	return errors.Join(errs...)

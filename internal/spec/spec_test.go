@@ -195,7 +195,7 @@ func TestRequiredOptionMayNotBeMissing(t *testing.T) {
 	var target struct {
 		Name string `spec:"name,required"`
 	}
-	if err := parse(t, "aa://h").Decode(&target); err == nil || err.Error() != `option "name" is missing; add name=...` {
+	if err := parse(t, "aa://h").Decode(&target); err == nil || err.Error() != `option "name" is missing; add name=VALUE` {
 		t.Errorf("got %v", err)
 	}
 	if err := parse(t, "aa://h?name=x").Decode(&target); err != nil || target.Name != "x" {
