@@ -69,8 +69,13 @@ while read -r name folder budget ports title; do
     done
     buildah manifest push --quiet --all "$image" "oci:$out/$name:$tag"
   else
+    before=$(buildah images --quiet "$image" 2>/dev/null || true)
     build "$name" "$folder" "$ports" "$title" "${platforms#linux/}" --tag "$image"
     buildah push --quiet "$image" "oci:$out/$name:$tag"
+    # What lost its name to the new image is of no use to anyone, unless a container still runs it.
+    if [ -n "$before" ] && [ "$before" != "$(buildah images --quiet "$image")" ]; then
+      buildah rmi "$before" >/dev/null 2>&1 || true
+    fi
   fi
   layers "$out/$name" | while read -r bytes digest; do
     printf '%s  %d.%02d MB of %s MB  %s\n' "$image" $((bytes / 1000000)) $((bytes / 10000 % 100)) "$budget" "$digest"
