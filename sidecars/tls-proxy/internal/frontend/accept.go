@@ -67,7 +67,7 @@ func (f *Frontend) handshake(raw net.Conn) {
 		f.queue2.put(secure, conn)
 		return
 	}
-	f.queue1.put(httpwire.NewGuard(secure, f.opts.Metrics.countRefused), conn)
+	f.queue1.put(&http1Conn{Guard: httpwire.NewGuard(secure, f.opts.Metrics.countRefused), raw: conn}, conn)
 }
 
 // refuse ends a connection whose handshake failed. A client that speaks plain HTTP is told so in its language.

@@ -28,6 +28,7 @@ type Conn struct {
 	ServerName string     // SNI
 	Resumed    bool
 
+	cork     cork
 	armed    atomic.Int64 // UnixNano of when Write last set the deadline; 0: not since it was cleared
 	explicit atomic.Bool  // a layer above has set a deadline of its own
 	entered  bool
@@ -72,8 +73,21 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	}
 }
 
-// Write writes all of p, with a deadline that moves on whenever the client takes some of it.
+// Write writes p, or keeps it for the end of the large write that it is a part of.
 func (c *Conn) Write(p []byte) (int, error) {
+	c.cork.mu.Lock()
+	defer c.cork.mu.Unlock()
+	if c.cork.add(p) {
+		return len(p), nil
+	}
+	if err := c.flushCork(); err != nil {
+		return 0, err
+	}
+	return c.send(p)
+}
+
+// send writes all of p to the socket, with a deadline that moves on whenever the client takes some of it.
+func (c *Conn) send(p []byte) (int, error) {
 	idle := c.front.opts.IdleTimeout
 	for sent := 0; ; {
 		if !c.explicit.Load() {
