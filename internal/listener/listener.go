@@ -13,7 +13,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -38,21 +40,23 @@ type Options struct {
 }
 
 // Tolerant returns a listener on ln whose Accept fails only when it is closed, or ln is beyond use.
-func Tolerant(ln net.Listener, o Options) net.Listener {
+func Tolerant(ln net.Listener, o Options) *Listener {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.OnError == nil {
 		o.OnError = func() {}
 	}
-	return &tolerant{Listener: ln, Options: o, closed: make(chan struct{})}
+	return &Listener{Listener: ln, opts: o, closed: make(chan struct{})}
 }
 
-type tolerant struct {
+// Listener is a tolerant listener, see Tolerant.
+type Listener struct {
 	net.Listener
-	Options
+	opts   Options
 	closed chan struct{}
 	once   sync.Once
+	last   atomic.Bool // Finish was called
 
 	mu     sync.Mutex
 	errs   int       // since it was last logged
@@ -60,24 +64,24 @@ type tolerant struct {
 }
 
 // Accept waits for a connection, through any error that may pass.
-func (t *tolerant) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
-		conn, err := t.Listener.Accept()
+		conn, err := l.Listener.Accept()
 		if err == nil {
 			return conn, nil
 		}
-		if t.ended() {
+		if l.ended() || l.last.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, net.ErrClosed
 		}
 		if beyondUse(err) {
 			return nil, err
 		}
-		t.OnError()
-		t.report(err, wait)
+		l.opts.OnError()
+		l.report(err, wait)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
-		case <-t.closed:
+		case <-l.closed:
 			timer.Stop()
 			return nil, net.ErrClosed
 		}
@@ -85,14 +89,24 @@ func (t *tolerant) Accept() (net.Conn, error) {
 }
 
 // Close closes the listener and ends an Accept that waits.
-func (t *tolerant) Close() error {
-	t.once.Do(func() { close(t.closed) })
-	return t.Listener.Close()
+func (l *Listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
 }
 
-func (t *tolerant) ended() bool {
+// Finish ends Accept after a while, for a shutdown: closing at once would reset the connections that clients have
+// completed and nobody has accepted yet. The listener is still to be closed. It returns at once.
+func (l *Listener) Finish(after time.Duration) {
+	l.last.Store(true)
+	d, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
+	if !ok || d.SetDeadline(time.Now().Add(after)) != nil {
+		l.Close()
+	}
+}
+
+func (l *Listener) ended() bool {
 	select {
-	case <-t.closed:
+	case <-l.closed:
 		return true
 	default:
 		return false
@@ -111,14 +125,14 @@ func beyondUse(err error) bool {
 }
 
 // report logs an error, unless one was logged a short while ago: then it is only counted.
-func (t *tolerant) report(err error, wait time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.errs++
+func (l *Listener) report(err error, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.errs++
 	now := time.Now()
-	if !t.logged.IsZero() && now.Sub(t.logged) < logEvery {
+	if !l.logged.IsZero() && now.Sub(l.logged) < logEvery {
 		return
 	}
-	t.Log.Warn("cannot accept connections, trying again", "listener", t.Name, "error", err, "errors", t.errs, "wait", wait.String())
-	t.errs, t.logged = 0, now
+	l.opts.Log.Warn("cannot accept connections, trying again", "listener", l.opts.Name, "error", err, "errors", l.errs, "wait", wait.String())
+	l.errs, l.logged = 0, now
 }

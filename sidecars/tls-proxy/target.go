@@ -26,8 +26,8 @@ import (
 // How often the application is asked whether it accepts connections, and its listeners are looked at.
 const (
 	targetInterval   = 5 * time.Second
-	downInterval     = time.Second // while it does not accept
-	exposureInterval = time.Minute
+	downInterval     = time.Second     // while it does not accept
+	exposureInterval = 5 * time.Minute // reading /proc/net/tcp costs milliseconds on a busy node
 	targetTimeout    = 2 * time.Second
 )
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -13,40 +14,40 @@ import (
 	"time"
 
 	"github.com/outrigger/outrigger/internal/httpwire"
+	"github.com/outrigger/outrigger/internal/listener"
 )
 
 // Serve accepts connections from l until StopAccepting. Nothing that a client does, and no shortage of
 // descriptors, ends it.
 func (f *Frontend) Serve(l net.Listener) error {
+	accepting := listener.Tolerant(l, listener.Options{Name: "https", Log: f.opts.Log, OnError: f.opts.Metrics.acceptErrors.Inc})
+	defer accepting.Close()
+	if !f.begin(accepting) {
+		return nil
+	}
+	defer f.listeners.Done()
+	for {
+		conn, err := accepting.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("cannot accept connections on %s: %w", l.Addr(), err)
+		}
+		f.shaking.Go(func() { f.handshake(conn) })
+	}
+}
+
+// begin notes a listener that StopAccepting has to end, and reports whether it is not too late for that.
+func (f *Frontend) begin(l *listener.Listener) bool {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.draining.Load() {
-		f.mu.Unlock()
-		return l.Close()
+		return false
 	}
 	f.bound = append(f.bound, l)
 	f.listeners.Add(1)
-	f.mu.Unlock()
-	defer f.listeners.Done()
-	defer l.Close()
-	for pause := time.Duration(0); ; {
-		conn, err := l.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			f.shaking.Go(func() { f.handshake(conn) })
-		case errors.Is(err, net.ErrClosed), f.draining.Load() && errors.Is(err, os.ErrDeadlineExceeded):
-			return nil
-		default: // out of descriptors, as a rule: let some be closed
-			f.opts.Metrics.acceptErrors.Inc()
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			f.opts.Log.Warn("cannot accept a connection", "error", err, "retry_in", pause)
-			select {
-			case <-time.After(pause):
-			case <-f.ctx.Done():
-				return nil
-			}
-		}
-	}
+	return true
 }
 
 // handshake does the TLS handshake of a new connection and hands it to the server of its protocol.

@@ -24,6 +24,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/outrigger/outrigger/internal/listener"
 )
 
 // Options configure a Frontend. TLS, Handler, Log and Metrics are needed; times of 0 mean the defaults.
@@ -63,7 +65,7 @@ type Frontend struct {
 	servers   sync.WaitGroup // http1.Serve, http2.Serve, and lingering closes
 
 	mu      sync.Mutex
-	bound   []net.Listener
+	bound   []*listener.Listener
 	serving int           // connections of http1 and http2, without those taken over by an upgrade
 	settled bool          // draining, and no handshake is awaited any more
 	empty   chan struct{} // closed when settled and serving is 0
@@ -112,16 +114,15 @@ const sweep = 20 * time.Millisecond
 // StopAccepting closes the listeners and asks clients to leave: HTTP/2 by GOAWAY, HTTP/1.1 by Connection: close
 // on their next response. Connections between requests stay open for a while yet, see Drain.
 func (f *Frontend) StopAccepting() {
-	if f.draining.Swap(true) {
-		return
-	}
 	f.mu.Lock()
+	first := !f.draining.Swap(true)
 	bound := f.bound
 	f.mu.Unlock()
+	if !first {
+		return
+	}
 	for _, l := range bound {
-		if d, ok := l.(interface{ SetDeadline(time.Time) error }); !ok || d.SetDeadline(time.Now().Add(sweep)) != nil {
-			l.Close()
-		}
+		l.Finish(sweep)
 	}
 	f.listeners.Wait()
 }
