@@ -47,6 +47,11 @@ fi
 echo "install: apt-get install ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt=(apt-get --quiet --quiet -o Dpkg::Use-Pty=0 -o Acquire::Retries=3)
-"${apt[@]}" update
-"${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >/dev/null
+log=$(mktemp)
+if ! { "${apt[@]}" update && "${apt[@]}" install --yes --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+  cat "$log" >&2
+  echo "install: apt-get failed; what it said is above" >&2
+  exit 1
+fi
+rm -f "$log"
 echo "install: ${#missing[@]} Debian packages installed"
