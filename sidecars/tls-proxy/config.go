@@ -39,7 +39,7 @@ type Config struct {
 	TLSProfile        string        `group:"Certificates" name:"tls-profile" default:"intermediate" enum:"intermediate,modern" help:"Mozilla's profile: intermediate is TLS 1.2 and 1.3, modern is TLS 1.3 only."`
 
 	TrustedProxies   proxies       `group:"HTTP" placeholder:"CIDR" help:"Peers whose X-Forwarded-* and X-Request-Id are believed and extended, as CIDRs or addresses separated by commas; the word unix stands for unix-socket peers. Everybody else's are overwritten."`
-	RewriteRedirects bool          `group:"HTTP" default:"true" negatable:"" help:"Turn http:// URLs that name this application into https:// in Location, Content-Location and Refresh."`
+	RewriteRedirects bool          `group:"HTTP" default:"true" help:"Turn http:// URLs that name this application into https:// in Location, Content-Location and Refresh."`
 	SecureCookies    bool          `group:"HTTP" help:"Add the Secure attribute to every cookie that the application sets."`
 	HSTS             bool          `group:"HTTP" name:"hsts" help:"Send Strict-Transport-Security where the application does not."`
 	HSTSMaxAge       time.Duration `group:"HTTP" name:"hsts-max-age" default:"8760h" help:"The max-age of --hsts."`
@@ -64,19 +64,30 @@ func (c *Config) Validate(r *app.Report) {
 	case len(c.Key) > len(c.Cert):
 		r.Errorf("key", "key %d has no certificate; give one --cert for each --key, in the same order", len(c.Cert)+1)
 	}
-	for name, d := range map[string]time.Duration{
-		"connect-timeout": c.ConnectTimeout, "target-idle-timeout": c.TargetIdleTimeout, "handshake-timeout": c.HandshakeTimeout,
-		"header-timeout": c.HeaderTimeout, "idle-timeout": c.IdleTimeout, "tunnel-idle-timeout": c.TunnelIdleTimeout, "cert-poll": c.CertPoll,
+	for _, bound := range []struct {
+		flag string
+		is   time.Duration
+	}{
+		{"connect-timeout", c.ConnectTimeout},
+		{"target-idle-timeout", c.TargetIdleTimeout},
+		{"cert-poll", c.CertPoll},
+		{"handshake-timeout", c.HandshakeTimeout},
+		{"header-timeout", c.HeaderTimeout},
+		{"idle-timeout", c.IdleTimeout},
+		{"tunnel-idle-timeout", c.TunnelIdleTimeout},
 	} {
-		if d <= 0 {
-			r.Errorf(name, "must be more than 0s; without a bound a stuck peer would be kept for ever")
+		if bound.is <= 0 {
+			r.Errorf(bound.flag, "must be more than 0s; without a bound a stuck peer would be kept for ever")
 		}
 	}
-	for name, d := range map[string]time.Duration{
-		"hold": c.Hold, "response-timeout": c.ResponseTimeout, "cert-expiry-unready": c.CertExpiryUnready, "hsts-max-age": c.HSTSMaxAge,
+	for _, span := range []struct {
+		flag string
+		is   time.Duration
+	}{
+		{"hold", c.Hold}, {"response-timeout", c.ResponseTimeout}, {"cert-expiry-unready", c.CertExpiryUnready}, {"hsts-max-age", c.HSTSMaxAge},
 	} {
-		if d < 0 {
-			r.Errorf(name, "must not be negative; use 0s or more")
+		if span.is < 0 {
+			r.Errorf(span.flag, "must not be negative; use 0s or more")
 		}
 	}
 	if c.TargetKeepAlive < 0 {
@@ -93,21 +104,36 @@ func (c *Config) Validate(r *app.Report) {
 // Check looks at the certificate files.
 func (c *Config) Check(r *app.Report) {
 	source := c.source()
-	if len(source.Pairs) == 0 && source.Dir == "" && source.SelfSigned == nil {
+	switch {
+	case len(c.Cert) != len(c.Key):
+		return // Validate has said so
+	case len(source.Pairs) == 0 && source.Dir == "" && source.SelfSigned == nil:
 		r.Errorf("cert-dir", "no certificate; mount one at /tls or name it with --cert-dir or --cert and --key, or use --self-signed for development")
 		return
-	}
-	if c.CertWait || len(c.Cert) != len(c.Key) {
+	case c.CertWait:
 		return
 	}
-	if _, err := certs.Load(source); err != nil {
-		flag := "cert-dir"
-		if len(source.Pairs) > 0 {
-			flag = "cert"
+	if len(source.Pairs) > 0 {
+		_, err := certs.Load(certs.Source{Pairs: source.Pairs})
+		report(r, "cert", err)
+	}
+	if source.Dir != "" {
+		_, err := certs.Load(certs.Source{Dir: source.Dir})
+		report(r, "cert-dir", err)
+	}
+}
+
+// report has a line of its own for each thing that is wrong with the certificates of a flag.
+func report(r *app.Report, flag string, err error) {
+	if err == nil {
+		return
+	}
+	for line := range strings.Lines(err.Error()) {
+		from := flag
+		if flag == "cert" && strings.HasPrefix(line, "cannot use key ") {
+			from = "key"
 		}
-		for line := range strings.Lines(err.Error()) {
-			r.Errorf(flag, "%s", strings.TrimSuffix(line, "\n"))
-		}
+		r.Errorf(from, "%s", strings.TrimSuffix(line, "\n"))
 	}
 }
 

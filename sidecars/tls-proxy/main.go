@@ -76,7 +76,7 @@ func listen(c *Config, env *app.Env, front *frontend.Frontend, certificates *cer
 	for _, address := range c.Listen {
 		l, err := env.Listen("https", address)
 		if err != nil {
-			return err
+			return env.Errorf("listen", "%w", err)
 		}
 		env.Life.Add(lifecycle.Actor{Name: "https " + l.Addr().String(), Run: func(ctx context.Context) error {
 			if !certificates.awaited(ctx, env.Life.Stopping()) {
@@ -90,7 +90,7 @@ func listen(c *Config, env *app.Env, front *frontend.Frontend, certificates *cer
 	}
 	l, err := env.Listen("http", c.HTTPRedirect)
 	if err != nil {
-		return err
+		return env.Errorf("http-redirect", "%w", err)
 	}
 	server := &http.Server{Handler: redirectHandler{}, ReadHeaderTimeout: c.HeaderTimeout, IdleTimeout: c.IdleTimeout, MaxHeaderBytes: int(c.MaxHeaderBytes)}
 	env.Life.Add(lifecycle.Actor{
