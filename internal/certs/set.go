@@ -179,8 +179,18 @@ func (s *Set) NotAfter() time.Time {
 // Expiring returns nil unless a certificate expires within the given time from now (0: has expired); then a sentence naming all
 // of them.
 func (s *Set) Expiring(now time.Time, within time.Duration) error {
+	return expiring(s.leaves, now, within)
+}
+
+// DefaultExpiring is Expiring for the default certificates alone: one name's expired certificate among many is that name's
+// trouble, not a reason to take all of them out of service.
+func (s *Set) DefaultExpiring(now time.Time, within time.Duration) error {
+	return expiring(slices.DeleteFunc(slices.Clone(s.leaves), func(l Leaf) bool { return !l.Default }), now, within)
+}
+
+func expiring(leaves []Leaf, now time.Time, within time.Duration) error {
 	var late []string
-	for _, l := range s.leaves {
+	for _, l := range leaves {
 		switch {
 		case l.Expired(now):
 			late = append(late, fmt.Sprintf("%s (%s) expired at %s", l.File, strings.Join(l.Names, ", "), l.NotAfter.UTC().Format(time.RFC3339)))

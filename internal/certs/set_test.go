@@ -249,6 +249,12 @@ func TestExpiringNamesEveryCertificateThatIsLate(t *testing.T) {
 	if err := set.Expiring(now, 0); err == nil || !strings.Contains(err.Error(), "1.crt (b.test) expired at ") || strings.Contains(err.Error(), "a.test") {
 		t.Errorf("now: %v", err)
 	}
+	if err := set.DefaultExpiring(now, 0); err != nil {
+		t.Errorf("the default is well, DefaultExpiring says %v", err)
+	}
+	if err := set.DefaultExpiring(now, 48*time.Hour); err == nil || strings.Contains(err.Error(), "b.test") {
+		t.Errorf("the default expires within two days, DefaultExpiring says %v", err)
+	}
 	if err := set.Expiring(now, 48*time.Hour); err == nil || !strings.Contains(err.Error(), "0.crt (a.test) expires at ") || !strings.Contains(err.Error(), "; certificate ") {
 		t.Errorf("within two days: %v", err)
 	}

@@ -25,7 +25,6 @@ type certificates struct {
 	notAfter    *prometheus.GaugeVec
 	reloads     *prometheus.CounterVec
 	lastSuccess prometheus.Gauge
-	healthy     prometheus.Gauge
 }
 
 func newCertificates(c *Config, env *app.Env) (*certificates, error) {
@@ -40,13 +39,13 @@ func newCertificates(c *Config, env *app.Env) (*certificates, error) {
 		lastSuccess: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tls_proxy_certificate_last_load_timestamp_seconds", Help: "When certificates were last loaded.",
 		}),
-		healthy: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tls_proxy_certificate_files_valid", Help: "1 where the files hold what is served, 0 where they are wrong and the last good set is served.",
-		}),
 	}
 	cs.reloads.WithLabelValues("ok")
 	cs.reloads.WithLabelValues("error")
-	env.Metrics.MustRegister(cs.notAfter, cs.reloads, cs.lastSuccess, cs.healthy)
+	env.Metrics.MustRegister(cs.notAfter, cs.reloads, cs.lastSuccess,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "tls_proxy_certificate_files_valid", Help: "1 where the files hold what is served, 0 where they are wrong and the last good set is served.",
+		}, cs.filesGauge))
 	cs.store = certs.NewStore(certs.Options{Source: c.source(), Log: env.Log, Poll: c.CertPoll, OnSwap: cs.swapped, OnError: cs.failed})
 	if err := cs.store.Load(); err != nil {
 		if !c.CertWait {
@@ -62,6 +61,7 @@ func newCertificates(c *Config, env *app.Env) (*certificates, error) {
 	env.Admin.Startup("certificate", cs.loaded)
 	env.Admin.Ready("certificate", cs.valid)
 	env.Admin.Note("certificate-files", cs.filesValid)
+	env.Admin.Note("certificate-expiry", cs.othersValid)
 	env.Admin.Table(admin.Table{Title: "Certificates", Head: []string{"File", "Names", "Key", "Expires", "SPKI pin"}, Rows: cs.rows})
 	return cs, nil
 }
@@ -73,12 +73,10 @@ func (cs *certificates) swapped(set *certs.Set) {
 	}
 	cs.reloads.WithLabelValues("ok").Inc()
 	cs.lastSuccess.SetToCurrentTime()
-	cs.healthy.Set(1)
 }
 
 func (cs *certificates) failed(error) {
 	cs.reloads.WithLabelValues("error").Inc()
-	cs.healthy.Set(0)
 }
 
 func (cs *certificates) loaded() error {
@@ -88,7 +86,7 @@ func (cs *certificates) loaded() error {
 	return nil
 }
 
-// valid is the readiness check: there is a certificate, and it does not expire too soon.
+// valid is the readiness check: there is a certificate, and the default one does not expire too soon.
 func (cs *certificates) valid() error {
 	set := cs.store.Set()
 	if set == nil {
@@ -97,11 +95,26 @@ func (cs *certificates) valid() error {
 		}
 		return errors.New("no certificate yet")
 	}
-	return set.Expiring(time.Now(), cs.unready)
+	return set.DefaultExpiring(time.Now(), cs.unready)
+}
+
+// othersValid tells about certificates of single names that expire; the rest of the names goes on.
+func (cs *certificates) othersValid() error {
+	if set := cs.store.Set(); set != nil {
+		return set.Expiring(time.Now(), cs.unready)
+	}
+	return nil
 }
 
 // filesValid tells about a failed reload; the last good certificate goes on serving meanwhile.
 func (cs *certificates) filesValid() error { return cs.store.Err() }
+
+func (cs *certificates) filesGauge() float64 {
+	if cs.store.Err() != nil {
+		return 0
+	}
+	return 1
+}
 
 // awaited waits for the first certificate and reports whether there is one.
 func (cs *certificates) awaited(ctx context.Context, stopping <-chan struct{}) bool {
