@@ -3,9 +3,11 @@
 package repocheck_test
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +22,7 @@ func TestTheRepositoryKeepsItsRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, rule := range map[string]func(*repocheck.Tree) []string{
+	rules := map[string]func(*repocheck.Tree) []string{
 		"every package says what it is for and shows its use":        repocheck.PackageDocs,
 		"every exported name has a comment":                          repocheck.ExportedDocs,
 		"files and functions are short":                              repocheck.Sizes,
@@ -39,9 +41,10 @@ func TestTheRepositoryKeepsItsRules(t *testing.T) {
 		"the changelog has its form":                                 repocheck.Changelog,
 		"examples use settings that exist":                           repocheck.Settings,
 		"make has its targets, each with a line of help":             repocheck.Targets,
-	} {
+	}
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
 		t.Run(name, func(t *testing.T) {
-			for _, problem := range rule(tree) {
+			for _, problem := range rules[name](tree) {
 				t.Error(problem)
 			}
 		})
