@@ -6,6 +6,7 @@ package podman_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -22,7 +23,8 @@ const root = "../.."
 // returns what it wrote to stdout. Variables are written NAME=value.
 func command(t *testing.T, variables []string, name string, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "bash", append([]string{"-c", `. test/podman/setup && exec "$0" "$@"`, name}, args...)...)
+	// Cleanups run commands too, when the context of the test is done.
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "bash", append([]string{"-c", `. test/podman/setup && exec "$0" "$@"`, name}, args...)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), variables...)
 	var stdout, stderr bytes.Buffer
