@@ -2,10 +2,10 @@
 
 // Command bench measures a program of this repository beside what people would use instead.
 //
-//	go run ./bench tls-proxy
+//	go run ./bench -bench tls-proxy
 //	go run ./bench -bench tls-proxy -cells keepalive,handshake -rounds 3 -idle 10s
 //
-// It takes several minutes, needs two cores that nobody else uses, and writes its tables to
+// It takes a quarter of an hour, needs two cores that nobody else uses, and writes its tables to
 // bench/results as Markdown and JSON. docs/performance.md says what they mean.
 package main
 
@@ -81,13 +81,10 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 		return s, err
 	}
 	s.cells, s.peers = words(cells), words(peers)
-	if name == "" && flags.NArg() == 1 {
-		name = flags.Arg(0)
-	} else if flags.NArg() > 0 {
-		return s, fmt.Errorf("cannot use the argument %q: all settings but the bench's name are flags, and stand before it", flags.Arg(0))
-	}
 	suite, known := suites()[name]
 	switch {
+	case flags.NArg() > 0:
+		return s, fmt.Errorf("cannot use the argument %q: all settings are flags", flags.Arg(0))
 	case !known:
 		return s, fmt.Errorf("-bench=%s: no such bench; use one of %s", name, strings.Join(slices.Sorted(maps.Keys(suites())), ", "))
 	case s.rounds < 1:

@@ -6,25 +6,20 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTheBenchIsNamedByFlagOrArgument(t *testing.T) {
-	for _, args := range [][]string{
-		{"-bench", "tls-proxy"},
-		{"tls-proxy"},
-		{"-rounds", "5", "tls-proxy"},
-	} {
-		s, err := parse(args, io.Discard)
-		if err != nil || s.suite.Name != "tls-proxy" || s.rounds != 5 {
-			t.Errorf("%q: got %q, %d rounds, %v", args, s.suite.Name, s.rounds, err)
-		}
+func TestOneFlagIsEnough(t *testing.T) {
+	s, err := parse([]string{"-bench", "tls-proxy"}, io.Discard)
+	if err != nil || s.suite.Name != "tls-proxy" || s.rounds != 5 || s.idle != time.Minute || s.peerCore != 1 {
+		t.Errorf("got %+v, %v", s, err)
 	}
 }
 
 func TestCellsAndPeersAreLists(t *testing.T) {
-	s, err := parse([]string{"-cells", "keepalive,http2", "-peers", "nginx", "tls-proxy"}, io.Discard)
+	s, err := parse([]string{"-cells", "keepalive,http2", "-peers", "nginx", "-bench", "tls-proxy"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,9 +33,9 @@ func TestAWrongCommandLineSaysWhatWouldDo(t *testing.T) {
 		{"", "use one of tls-proxy"},
 		{"-bench tls-prox", "use one of tls-proxy"},
 		{"-bench tls-proxy keepalive", "keepalive"},
-		{"-rounds 0 tls-proxy", "use 1 or more"},
-		{"-idle 0s tls-proxy", "positive duration"},
-		{"-peer-core 0 tls-proxy", "use another"},
+		{"-rounds 0 -bench tls-proxy", "use 1 or more"},
+		{"-idle 0s -bench tls-proxy", "positive duration"},
+		{"-peer-core 0 -bench tls-proxy", "use another"},
 	} {
 		if _, err := parse(strings.Fields(c.args), io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got %v, want %q", c.args, err, c.want)

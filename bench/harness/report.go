@@ -21,6 +21,7 @@ type Report struct {
 	Suite    string    `json:"suite"`
 	Baseline string    `json:"baseline"`
 	Rounds   int       `json:"rounds"`
+	Idle     string    `json:"idle"`
 	Started  time.Time `json:"started"`
 	Machine  string    `json:"machine"`
 	Facts    []string  `json:"facts"`
@@ -30,9 +31,10 @@ type Report struct {
 	bars []Bar
 }
 
-func newReport(suite Suite, rounds int, stage *Stage) *Report {
+func newReport(r *Runner, stage *Stage) *Report {
+	suite := r.Suite
 	return &Report{
-		Suite: suite.Name, Baseline: suite.Baseline, Rounds: rounds, Started: time.Now().UTC().Truncate(time.Second),
+		Suite: suite.Name, Baseline: suite.Baseline, Rounds: r.Rounds, Idle: r.Idle.String(), Started: time.Now().UTC().Truncate(time.Second),
 		Machine: machine(), Facts: slices.Clone(stage.Facts), bars: suite.Bars,
 	}
 }
@@ -61,7 +63,7 @@ func (r *Report) judge() {
 func (r *Report) WriteMarkdown(w io.Writer) error {
 	r.judge()
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "Measured %s on %s; median of %d rounds.\n\n", r.Started.Format("2006-01-02"), r.Machine, r.Rounds)
+	fmt.Fprintf(&b, "Measured %s on %s; median of %d rounds, %s at rest.\n\n", r.Started.Format("2006-01-02"), r.Machine, r.Rounds, r.Idle)
 	writeList(&b, r.Facts)
 	for _, table := range r.Tables {
 		if err := table.writeMarkdown(&b, r.Baseline); err != nil {

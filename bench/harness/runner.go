@@ -42,7 +42,7 @@ func (r *Runner) Run(ctx context.Context) (*Report, error) {
 	if err := PinSelf(r.Rig.LoadCore); err != nil {
 		return nil, err
 	}
-	report := newReport(r.Suite, r.Rounds, stage)
+	report := newReport(r, stage)
 	report.Facts = append(report.Facts, "Versions: "+strings.Join(versions, ", ")+".")
 	for _, cell := range cells {
 		report.Tables = append(report.Tables, r.table(ctx, stage, cell, rows(cell, peers, failed)))

@@ -91,7 +91,7 @@ func TestVerdictSaysWhatWasNotMeasured(t *testing.T) {
 
 func report() *Report {
 	return &Report{
-		Suite: "tls-proxy", Baseline: "floor", Rounds: 3, Started: time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC),
+		Suite: "tls-proxy", Baseline: "floor", Rounds: 3, Idle: "1m0s", Started: time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC),
 		Machine: "a machine", Facts: []string{"all equal"}, Tables: []*Table{measured()},
 		bars: []Bar{{Peer: "ours", AtMost: 1.1, Cells: []string{"keepalive"}}},
 	}
@@ -103,7 +103,7 @@ func TestReportSavesMarkdownAndJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"tls-proxy.md":   "Measured 2026-09-01 on a machine; median of 3 rounds.",
+		"tls-proxy.md":   "Measured 2026-09-01 on a machine; median of 3 rounds, 1m0s at rest.",
 		"tls-proxy.json": `"verdicts": [`,
 	} {
 		content, err := os.ReadFile(filepath.Join(dir, name))
