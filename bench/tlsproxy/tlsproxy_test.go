@@ -68,9 +68,6 @@ func TestConfigurationsAreAcceptedByTheirPrograms(t *testing.T) {
 	} {
 		for _, variant := range []string{quiet, logs} {
 			t.Run(c.peer.Name+" "+variant, func(t *testing.T) {
-				if _, err := exec.LookPath(c.peer.Name); err != nil {
-					t.Skip(err)
-				}
 				dir := t.TempDir()
 				command, err := c.peer.Command(dir, variant)
 				if err != nil {
@@ -88,11 +85,6 @@ func TestConfigurationsAreAcceptedByTheirPrograms(t *testing.T) {
 
 // The floor must do all that the others do, or it would be no measure.
 func TestTheFloorDoesTheWholeJob(t *testing.T) {
-	for _, program := range []string{"nginx", "taskset"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skip(err)
-		}
-	}
 	s := newSetup(t)
 	addr, backend, err := startBackend(t.Context(), s.rig)
 	if err != nil {
