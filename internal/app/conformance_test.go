@@ -43,6 +43,7 @@ func TestGeneratedTablesReplaceWhatIsBetweenTheMarks(t *testing.T) {
 		"| `stub_build_info` | gauge | `goversion`, `revision`, `version` | A constant 1 with the labels of the build that runs. |\n" +
 		"| `stub_ready` | gauge |  | Whether /readyz answers 200. |\n" +
 		"| `stub_reloads_total` | counter | `result` | Reloads by SIGHUP or POST /-/reload. After a failure the old configuration stays. |\n" +
+		"| `stub_requests_total` | counter | `name` | Greetings by whom they went to. |\n" +
 		"| `go_...`, `process_...` | | | The Go runtime and the process: memory, processor time, goroutines, descriptors. |\n" +
 		"<!-- metrics:end -->\n"
 	if err := os.WriteFile(page, []byte(fresh), 0o600); err != nil {

@@ -4,11 +4,9 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"reflect"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -55,47 +53,4 @@ func (e *Env) Listen(name string, l address.Listen) (net.Listener, error) {
 // source of its value in front: `env TLS_PROXY_CERT="x": ...`.
 func (e *Env) Errorf(flag, format string, args ...any) error {
 	return e.Parsed.Errorf(flag, format, args...)
-}
-
-// OnRules has apply called with the YAML file's rules whenever a reload finds
-// them changed: a pointer to a fresh struct of Spec.File's type, decoded and
-// validated. When apply fails, or the file is wrong, the old rules stay. The
-// settings in the file are read at the start alone; a change there is logged.
-func (e *Env) OnRules(apply func(ctx context.Context, rules any) error) {
-	if e.Parsed.Spec.File == nil {
-		panic("OnRules without Spec.File")
-	}
-	current := append([]byte(nil), e.Parsed.parser.file.data...)
-	e.Life.OnReload("rules", func(ctx context.Context) error {
-		rules, data, err := e.Parsed.rereadRules()
-		if err != nil {
-			return err
-		}
-		if string(data) == string(current) {
-			return nil
-		}
-		if err := apply(ctx, rules); err != nil {
-			return fmt.Errorf("cannot use the rules of %s: %w", e.Parsed.File, err)
-		}
-		for _, name := range e.Parsed.changedSettings(data) {
-			e.Log.Warn("setting changed in the file takes effect at the next start", "setting", name)
-		}
-		current = data
-		return nil
-	})
-}
-
-// rereadRules reads the YAML file once more and decodes and validates its rules.
-func (p *Parsed) rereadRules() (rules any, data []byte, err error) {
-	again := p.parser.reread()
-	rules = reflect.New(reflect.TypeOf(p.Spec.File).Elem()).Interface()
-	again.spec.File = rules
-	again.loadFile(again.path)
-	if v, ok := rules.(Validator); ok {
-		v.Validate(again.report)
-	}
-	if c, ok := rules.(Checker); ok {
-		c.Check(again.report)
-	}
-	return rules, again.file.data, again.report.err()
 }

@@ -48,7 +48,9 @@ func (p *parser) loadFile(where configPath) {
 	p.file.data = data
 	p.sortKeys()
 	for _, err := range p.decodeRules(p.spec.File) {
-		p.report.add("", fromFile, err)
+		if !p.report.has(err) {
+			p.report.add("", fromFile, err)
+		}
 	}
 }
 
@@ -56,42 +58,6 @@ func (p *parser) loadFile(where configPath) {
 type configPath struct {
 	path     string
 	explicit bool
-}
-
-// reread returns a parser that reads the file once more and reports into a
-// report of its own; the settings stay as they are.
-func (p *parser) reread() *parser {
-	again := *p
-	again.file = configFile{settings: map[string]*yaml.Node{}}
-	again.report = &Report{settings: map[string]*setting{}}
-	return &again
-}
-
-// changedSettings returns the names of the settings in the file whose values are
-// not those of the start, given the file's new content.
-func (p *Parsed) changedSettings(data []byte) []string {
-	again := p.parser.reread()
-	again.file.path, again.file.data = p.parser.file.path, data
-	again.sortKeys()
-	var names []string
-	for _, name := range p.parser.settingNames() {
-		if nodeText(again.file.settings[name]) != nodeText(p.parser.file.settings[name]) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// nodeText returns a value of the file in one form.
-func nodeText(n *yaml.Node) string {
-	if n == nil {
-		return ""
-	}
-	out, err := yaml.Marshal(n)
-	if err != nil {
-		return ""
-	}
-	return string(out)
 }
 
 // sortKeys reads the file's top level: each key is a setting, a rule or wrong.
@@ -113,11 +79,17 @@ func (p *parser) sortKeys() {
 	}
 	rules := yamlFields(p.spec.File)
 	known := slices.Concat(rules, p.settingNames())
+	lines := map[string]int{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		name := key.Value
 		s := p.settings[name]
+		if lines[name] == 0 {
+			lines[name] = key.Line
+		}
 		switch {
+		case lines[name] != key.Line: // in the words of the decoder of the rules
+			p.report.add("", fromFile, fmt.Errorf("%s: mapping key %q already defined at line %d", p.file.position(key), name, lines[name]))
 		case slices.Contains(rules, name):
 		case s != nil && s.env != "" && name != "config":
 			p.file.settings[name] = value
@@ -177,9 +149,31 @@ func plainTypeError(text string) string {
 	}
 	if what, into, ok := strings.Cut(text, " into "); ok {
 		_, value, _ := strings.Cut(what, "`")
-		return fmt.Sprintf("`%s does not fit here; use a value of type %s", value, into)
+		return "`" + value + " does not fit here; use " + shape(into)
 	}
 	return text
+}
+
+// shape says in words what YAML a Go type takes.
+func shape(goType string) string {
+	switch goType = strings.TrimLeft(goType, "*"); {
+	case strings.HasPrefix(goType, "[]"):
+		return "a list"
+	case strings.HasPrefix(goType, "map["), strings.HasPrefix(goType, "struct"):
+		return "a mapping"
+	case strings.HasPrefix(goType, "int"), strings.HasPrefix(goType, "uint"):
+		return "a whole number"
+	case strings.HasPrefix(goType, "float"):
+		return "a number"
+	case goType == "bool":
+		return "true or false"
+	case goType == "time.Duration":
+		return "a number with a unit, such as 500ms, 25s or 5m"
+	case goType == "string":
+		return "a text"
+	default:
+		return "what the README's section about the file shows"
+	}
 }
 
 // yamlFields returns the top-level keys of a pointer to a struct.

@@ -73,6 +73,11 @@ func (r *Report) add(flag string, kind originKind, err error) {
 	r.problems = append(r.problems, problem{flag: flag, kind: kind, err: err})
 }
 
+// has tells whether the same problem is reported already.
+func (r *Report) has(err error) bool {
+	return slices.ContainsFunc(r.problems, func(p problem) bool { return p.err.Error() == err.Error() })
+}
+
 // keepOnly drops the problems with the values of all other flags and with the
 // YAML file.
 func (r *Report) keepOnly(flags ...string) {

@@ -24,15 +24,21 @@ import (
 	"github.com/outrigger/outrigger/internal/logging"
 )
 
-// adminShutdown is how long the admin port may take to finish its answers, after
-// everything else has ended.
-const adminShutdown = time.Second
+// How long the admin port may take to finish its answers, after everything else
+// has ended, in order or by force.
+const (
+	adminShutdown = time.Second
+	adminAbort    = 100 * time.Millisecond
+)
 
 // Main runs the program and exits with its code. It is the only caller of
 // os.Exit in the project.
 func Main(spec Spec) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	// Without a receiver the end of whoever reads stdout or stderr would be the
+	// program's end. Not ignored, as commands that it starts would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	p := process{}
 	p.tune()
 	r := runner{spec: spec, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, signals: signals, started: p.hide}
@@ -117,14 +123,14 @@ func (r *runner) serve(ctx context.Context, p *Parsed) int {
 
 	adminListener, err := env.Listen("admin", p.Common.AdminListen)
 	if err != nil {
-		return r.fail(err)
+		return r.fail(env.Errorf("admin-listen", "%w", err))
 	}
 	defer func() { _ = adminListener.Close() }()
 	if err := env.Admin.Bind(ctx); err != nil {
-		return r.fail(&BindError{Err: err})
+		return r.fail(env.Errorf("control", "%w", &BindError{Err: err}))
 	}
-	defer r.stopAdmin(env)
 	if err := r.spec.Setup(env); err != nil {
+		r.stopAdmin(env, exitError)
 		return r.fail(err)
 	}
 	if err := r.started(); err != nil {
@@ -137,7 +143,7 @@ func (r *runner) serve(ctx context.Context, p *Parsed) int {
 	tasks.Go(func() { announce(env, stop) })
 	code := env.Life.Run(ctx, r.signals)
 	close(stop)
-	r.stopAdmin(env)
+	r.stopAdmin(env, code)
 	tasks.Wait()
 	return code
 }
@@ -203,9 +209,14 @@ func serveAdmin(env *Env, ln net.Listener) {
 	}
 }
 
-// stopAdmin ends the admin port: the last thing that a program does.
-func (r *runner) stopAdmin(env *Env) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(env.ctx), adminShutdown)
+// stopAdmin ends the admin port: the last thing that a program does. After a
+// forced end it does not wait for a slow answer.
+func (r *runner) stopAdmin(env *Env, code int) {
+	timeout := adminShutdown
+	if code != exitOK {
+		timeout = adminAbort
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(env.ctx), timeout)
 	defer cancel()
 	if err := env.Admin.Shutdown(ctx); err != nil {
 		env.Log.Debug("admin port cut off", "error", err)

@@ -86,9 +86,9 @@ func findURLSecret(text string) (start, end int) {
 	return start, end
 }
 
-// findUserinfoPassword finds PASSWORD in SCHEME://USER:PASSWORD@HOST. The
-// password may hold any character but '/', '?', '#' and space (RFC 3986 3.2.1);
-// the last '@' ends it, as people forget to encode one.
+// findUserinfoPassword finds PASSWORD in SCHEME://USER:PASSWORD@HOST. The last
+// '@' of the authority ends it, and where a '/', '?' or '#' that nobody encoded is
+// in the password (RFC 3986 section 3.2.1 wants it encoded), the last of the text.
 func findUserinfoPassword(text string) (start, end int) {
 	for from := 0; ; {
 		i := strings.Index(text[from:], "://")
@@ -96,15 +96,33 @@ func findUserinfoPassword(text string) (start, end int) {
 			return -1, -1
 		}
 		from += i + len("://")
-		authority := text[from:]
-		if n := strings.IndexAny(authority, "/?# \n\"'"); n >= 0 {
-			authority = authority[:n]
+		word := text[from:]
+		if n := strings.IndexAny(word, " \n\"'"); n >= 0 {
+			word = word[:n]
 		}
-		at := strings.LastIndexByte(authority, '@')
-		colon := strings.IndexByte(authority, ':')
+		authority := word
+		if n := strings.IndexAny(word, "/?#"); n >= 0 {
+			authority = word[:n]
+		}
+		if !strings.Contains(authority, "@") && !endsInPorts(authority) {
+			authority = word
+		}
+		at, colon := strings.LastIndexByte(authority, '@'), strings.IndexByte(authority, ':')
 		if at < 0 || colon < 0 || colon > at || authority[colon+1:at] == "" || authority[colon+1:at] == redacted {
 			continue
 		}
 		return from + colon + 1, from + at
 	}
+}
+
+// endsInPorts tells whether a text without user is a host or a list of hosts, so
+// that a ':' in it comes before a port and not before a password.
+func endsInPorts(authority string) bool {
+	for host := range strings.SplitSeq(authority, ",") {
+		colon := strings.LastIndexByte(host, ':')
+		if colon >= 0 && strings.Trim(host[colon+1:], "0123456789") != "" && !strings.HasSuffix(host, "]") {
+			return false
+		}
+	}
+	return true
 }

@@ -15,7 +15,7 @@ import (
 func testLifecycle(t *testing.T, w way) {
 	t.Run("a busy port ends the start with 1 and names the address", func(t *testing.T) {
 		busy := testkit.HoldPort(t)
-		w.run(t, w.serveArgs("--admin-listen="+busy.Addr())).want(t, 1, "cannot listen on "+busy.Addr(), "in use")
+		w.run(t, w.serveArgs("--admin-listen="+busy.Addr())).want(t, 1, "--admin-listen="+busy.Addr()+": cannot listen on "+busy.Addr(), "in use")
 	})
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String()+" drains and exits with 0", func(t *testing.T) {

@@ -3,8 +3,10 @@
 package apptest
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -42,6 +44,7 @@ func (p Program) testProcess(t *testing.T) {
 			t.Errorf("GOMAXPROCS is %v, want at most 4", n)
 		}
 	})
+	t.Run("it outlives whoever reads its log", func(t *testing.T) { p.testClosedLog(t) })
 	t.Run("it listens before it is ready and leaves no descriptor behind", func(t *testing.T) {
 		r := testkit.Start(t, p.Binary, p.args(), p.Env)
 		r.WaitReady()
@@ -60,6 +63,43 @@ func (p Program) testProcess(t *testing.T) {
 
 func (p Program) args() []string {
 	return append([]string{"--admin-listen=127.0.0.1:0"}, p.Args...)
+}
+
+// testClosedLog takes the readers of stdout and stderr away while it runs.
+func (p Program) testClosedLog(t *testing.T) {
+	admin := testkit.FreeAddr(t)
+	cmd := exec.Command(p.Binary, append(p.args(), "--admin-listen="+admin)...)
+	cmd.Env = append(os.Environ(), p.Env...)
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = writer, writer
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = writer.Close()
+	ready := func() error {
+		got, err := testkit.Get("http://" + admin + "/readyz")
+		if err == nil && got.Status != 200 {
+			err = errors.New(got.Body)
+		}
+		return err
+	}
+	testkit.Eventually(t, "readiness", ready)
+	_ = reader.Close()
+	reloads := p.Spec().MetricPrefix() + `reloads_total{result="success"}`
+	_ = cmd.Process.Signal(syscall.SIGHUP) // the reload is logged
+	testkit.Eventually(t, "the reload", func() error {
+		if n, err := testkit.Metric("http://"+admin+"/metrics", reloads); err != nil || n != 1 {
+			return fmt.Errorf("%v reloads: %w", n, err)
+		}
+		return ready()
+	})
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
 }
 
 // asUser starts the binary as the image's user where this process may, which is

@@ -6,14 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
-
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/outrigger/outrigger/internal/app"
 )
@@ -26,8 +20,8 @@ var update = flag.Bool("update", false, "write the generated tables into the REA
 // `<!-- flags:end -->`, and between the same marks for metrics, are those of the
 // program. With -update it writes them.
 //
-// The metrics are those of a run, so that a metric with labels is there only if Use
-// causes its first event.
+// The metrics are those of a run. The type of a metric with labels that has had no
+// event yet cannot be known and follows from its name; Use may cause the event.
 func Readme(t *testing.T, p Program, path string) {
 	page, err := os.ReadFile(path)
 	if err != nil {
@@ -51,29 +45,6 @@ func Readme(t *testing.T, p Program, path string) {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// metrics returns what a run of the program in this process shows.
-func (p Program) metrics(t *testing.T) []*dto.MetricFamily {
-	t.Helper()
-	w := p.ways()[0]
-	r := w.serve(t)
-	if w.Use != nil {
-		w.Use(t, r)
-	}
-	text := ask(t, "GET", r.AdminURL()+"/metrics", nil)
-	text.want(t, 200)
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	byName, err := parser.TextToMetricFamilies(strings.NewReader(text.Body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var families []*dto.MetricFamily
-	for _, f := range byName {
-		families = append(families, f)
-	}
-	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return families
 }
 
 // FlagTable writes the flags as Markdown, a table for each group.
@@ -118,33 +89,21 @@ func notes(f app.FlagDoc) string {
 
 // MetricTable writes the program's own metrics as Markdown. Those of Go and of the
 // process are every program's and have one row.
-func MetricTable(families []*dto.MetricFamily) string {
+func MetricTable(metrics []Metric) string {
 	var b strings.Builder
 	b.WriteString("| metric | type | labels | |\n|---|---|---|---|\n")
-	for _, f := range families {
-		if strings.HasPrefix(f.GetName(), "go_") || strings.HasPrefix(f.GetName(), "process_") {
+	for _, m := range metrics {
+		if strings.HasPrefix(m.Name, "go_") || strings.HasPrefix(m.Name, "process_") {
 			continue
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), labels(f), cell(f.GetHelp()))
+		var labels []string
+		for _, l := range m.Labels {
+			labels = append(labels, codeCell(l))
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", codeCell(m.Name), m.Type, strings.Join(labels, ", "), cell(m.Help))
 	}
 	b.WriteString("| `go_...`, `process_...` | | | The Go runtime and the process: memory, processor time, goroutines, descriptors. |\n")
 	return b.String()
-}
-
-// labels lists a metric's labels, sorted.
-func labels(f *dto.MetricFamily) string {
-	seen := map[string]bool{}
-	for _, m := range f.GetMetric() {
-		for _, l := range m.GetLabel() {
-			seen["`"+l.GetName()+"`"] = true
-		}
-	}
-	var names []string
-	for name := range seen {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
 }
 
 // codeCell writes a text as code in a cell of a table; '|' ends a cell even there.
