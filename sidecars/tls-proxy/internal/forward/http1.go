@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -129,9 +130,7 @@ func (x *exchange) stream(req *httpwire.Request, length int64, expect bool) {
 func (x *exchange) informational(status int, header http.Header) error {
 	dropHopByHop(header)
 	out := x.w.Header()
-	for name, values := range header {
-		out[name] = values
-	}
+	maps.Copy(out, header)
 	x.w.WriteHeader(status)
 	clear(out)
 	return nil

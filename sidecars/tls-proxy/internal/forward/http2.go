@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -128,9 +129,7 @@ func (i *informationals) end() {
 // respondHTTP2 passes the response on.
 func (x *exchange) respondHTTP2(resp *http.Response) {
 	header := x.w.Header()
-	for name, values := range resp.Header {
-		header[name] = values
-	}
+	maps.Copy(header, resp.Header)
 	dropHopByHop(header)
 	announced := keys(resp.Trailer)
 	if len(announced) > 0 {

@@ -83,12 +83,6 @@ func (ts *tunnels) remove(t *tunnel) {
 	}
 }
 
-func (ts *tunnels) open() int {
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	return len(ts.all)
-}
-
 func (ts *tunnels) goAway() {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
