@@ -10,6 +10,16 @@ import (
 	"github.com/outrigger/outrigger/internal/lifecycle"
 )
 
+// runtimeCollectors are go_... and process_.... The functions are said to have
+// moved to the package collectors, which only calls them, and which links
+// database/sql into every program.
+func runtimeCollectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGoCollector(),                                       //lint:ignore SA1019 see above
+		prometheus.NewProcessCollector(prometheus.ProcessCollectorOpts{}), //lint:ignore SA1019 see above
+	}
+}
+
 // buildInfo is the metric PREFIX_build_info, which is always 1.
 func buildInfo(spec Spec) prometheus.Collector {
 	g := prometheus.NewGauge(prometheus.GaugeOpts{

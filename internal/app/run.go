@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/outrigger/outrigger/internal/admin"
 	"github.com/outrigger/outrigger/internal/lifecycle"
@@ -154,11 +153,8 @@ func (r *runner) newEnv(ctx context.Context, p *Parsed) (*Env, *slog.LevelVar) {
 	level.Set(p.Common.LogLevel)
 	log := logging.New(r.stderr, p.Common.LogFormat, level)
 	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		buildInfo(r.spec),
-	)
+	metrics.MustRegister(runtimeCollectors()...)
+	metrics.MustRegister(buildInfo(r.spec))
 	life := lifecycle.New(lifecycle.Options{
 		Log:             log,
 		ShutdownDelay:   p.Common.ShutdownDelay,
