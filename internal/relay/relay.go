@@ -39,22 +39,22 @@ type Result struct {
 }
 
 // A direction starts with a small buffer, so that thousands of quiet tunnels stay cheap, and borrows a large one
-// for as long as the stream fills it.
+// for as long as the stream comes in reads that are worth it.
 const (
 	smallBuffer = 2 << 10
 	largeBuffer = 32 << 10
+	largeEnough = largeBuffer / 4
 )
+
+// lastWords is how long a peer that takes no more bytes is still listened to: it may have said why before it closed.
+const lastWords = time.Second
 
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
 // Both relays between a and b and closes both before it returns.
 func Both(a, b net.Conn, o Options) Result {
-	r := &relay{a: a, b: b, idle: o.Idle}
-	r.touch()
-	if o.Idle > 0 {
-		r.timer = time.AfterFunc(o.Idle, r.checkIdle)
-		defer r.timer.Stop()
-	}
+	r := &relay{a: a, b: b, idle: o.Idle, start: time.Now()}
+	r.watch()
 	var wg sync.WaitGroup
 	wg.Go(func() { r.copy(b, a, &r.result.AToB, AFailed, BFailed) })
 	r.copy(a, b, &r.result.BToA, BFailed, AFailed)
@@ -68,33 +68,60 @@ func Both(a, b net.Conn, o Options) Result {
 type relay struct {
 	a, b  net.Conn
 	idle  time.Duration
-	timer *time.Timer
-	last  atomic.Int64 // UnixNano of the last byte moved
+	start time.Time
+	last  atomic.Int64 // when the last byte moved, in nanoseconds since start
+	ends  atomic.Int32 // streams that have ended
 
 	mu     sync.Mutex
+	timer  *time.Timer // nil where there is no idle timeout, or it no longer matters
 	result Result
 }
 
 func (r *relay) touch() {
 	if r.idle > 0 {
-		r.last.Store(time.Now().UnixNano())
+		r.last.Store(int64(time.Since(r.start)))
+	}
+}
+
+// watch starts the idle timeout.
+func (r *relay) watch() {
+	if r.idle > 0 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.timer = time.AfterFunc(r.idle, r.checkIdle)
 	}
 }
 
 func (r *relay) checkIdle() {
-	quiet := time.Duration(time.Now().UnixNano() - r.last.Load())
-	if quiet >= r.idle {
-		r.finish(Idle)
-		return
+	r.mu.Lock()
+	quiet := time.Since(r.start) - time.Duration(r.last.Load())
+	expired := quiet >= r.idle
+	if r.timer != nil && !expired {
+		r.timer.Reset(r.idle - quiet)
 	}
-	r.timer.Reset(r.idle - quiet)
+	over := r.timer == nil
+	r.mu.Unlock()
+	if expired && !over {
+		r.finish(Idle)
+	}
 }
 
-// finish closes both connections; the first reason stands.
-func (r *relay) finish(reason string) {
+// note keeps the reason of the end; the first one stands.
+func (r *relay) note(reason string) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.result.End == "" {
 		r.result.End = reason
+	}
+}
+
+// finish ends the relay: it stops the timer and closes both connections.
+func (r *relay) finish(reason string) {
+	r.note(reason)
+	r.mu.Lock()
+	if r.timer != nil {
+		r.timer.Stop()
+		r.timer = nil
 	}
 	r.mu.Unlock()
 	r.a.Close()
@@ -103,52 +130,78 @@ func (r *relay) finish(reason string) {
 
 // copy moves one direction. It counts into *moved, which only this goroutine touches until Both has waited.
 func (r *relay) copy(dst, src net.Conn, moved *int64, srcFailed, dstFailed string) {
-	small := make([]byte, smallBuffer)
-	buf := small
-	var large *[largeBuffer]byte
-	defer func() {
-		if large != nil {
-			largeBuffers.Put(large)
-		}
-	}()
+	buf := newBuffer()
+	defer buf.release()
 	for {
-		n, err := src.Read(buf)
+		n, err := src.Read(buf.bytes)
 		if n > 0 {
 			r.touch()
-			written, werr := dst.Write(buf[:n])
+			written, werr := dst.Write(buf.bytes[:n])
 			*moved += int64(written)
 			if werr != nil {
-				r.finish(dstFailed)
+				// The other direction, which reads dst, goes on for a moment.
+				r.note(dstFailed)
+				if dst.SetReadDeadline(time.Now().Add(lastWords)) != nil {
+					r.finish(dstFailed)
+				}
 				return
 			}
 			r.touch()
 		}
 		switch {
 		case err == nil:
+			buf.fit(n)
 		case errors.Is(err, io.EOF):
-			if halfClose(dst) != nil {
-				r.finish(dstFailed)
-			}
+			r.streamEnded(dst, dstFailed)
 			return
 		default:
 			r.finish(srcFailed)
 			return
 		}
-		switch {
-		case n == len(buf) && large == nil:
-			large = largeBuffers.Get().(*[largeBuffer]byte)
-			buf = large[:]
-		case n < smallBuffer && large != nil:
-			largeBuffers.Put(large)
-			large, buf = nil, small
-		}
 	}
 }
 
-// halfClose ends the stream towards conn; a connection that cannot half-close is closed.
-func halfClose(conn net.Conn) error {
-	if half, ok := conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
+// streamEnded passes the end of a stream on to dst. The end of the second needs no passing on: Both closes.
+func (r *relay) streamEnded(dst net.Conn, dstFailed string) {
+	if r.ends.Add(1) == 2 {
+		return
 	}
-	return conn.Close()
+	half, ok := dst.(interface{ CloseWrite() error })
+	switch {
+	case !ok:
+		r.finish(EndOfStream) // it cannot be told but by closing
+	case half.CloseWrite() != nil:
+		r.finish(dstFailed)
+	}
+}
+
+// buffer is what a direction reads into.
+type buffer struct {
+	bytes []byte
+	small []byte
+	large *[largeBuffer]byte
+}
+
+func newBuffer() *buffer {
+	small := make([]byte, smallBuffer)
+	return &buffer{bytes: small, small: small}
+}
+
+// fit chooses the size for the next read after one of n bytes.
+func (b *buffer) fit(n int) {
+	switch {
+	case b.large == nil && n == smallBuffer:
+		b.large = largeBuffers.Get().(*[largeBuffer]byte)
+		b.bytes = b.large[:]
+	case b.large != nil && n < largeEnough:
+		b.release()
+	}
+}
+
+// release gives the large buffer back.
+func (b *buffer) release() {
+	if b.large != nil {
+		largeBuffers.Put(b.large)
+		b.large, b.bytes = nil, b.small
+	}
 }
