@@ -61,18 +61,51 @@ func (r *Response) beginChunk() (last bool, err error) {
 	return size == 0, nil
 }
 
-// endChunk consumes the CRLF behind a chunk's data where it has come already together with the last chunk, so
-// that the end of a short body is known with its last part and needs no flush; else the next call does.
+// endChunk consumes the CRLF behind a chunk's data where it has come already, and the last chunk where that has
+// too, so that the end of a short body is known with its last part and needs no flush. What is still to come, the
+// next call reads.
 func (r *Response) endChunk() error {
 	cn := r.conn
 	rest := cn.buf[cn.r:cn.w]
-	if bytes.Equal(rest, []byte("\r\n0\r\n\r\n")) {
+	switch {
+	case string(rest) == "\r\n0\r\n\r\n":
 		cn.r = cn.w
 		r.whole = true
 		return io.EOF
+	case len(rest) >= 2 && rest[0] == '\r' && rest[1] == '\n':
+		cn.r += 2
+	default:
+		r.left = chunkEndPending
 	}
-	r.left = chunkEndPending
 	return nil
+}
+
+// chunkBuffered reports whether nextChunked would return, with data or without, without reading from the server.
+func (r *Response) chunkBuffered() bool {
+	rest := r.conn.buf[r.conn.r:r.conn.w]
+	if r.left > 0 || r.whole {
+		return r.whole || len(rest) > 0
+	}
+	if r.left == chunkEndPending {
+		end := bytes.IndexByte(rest, '\n')
+		if end < 0 {
+			return false
+		}
+		if len(bytes.TrimSuffix(rest[:end], []byte("\r"))) > 0 {
+			return true // an error
+		}
+		rest = rest[end+1:]
+	}
+	end := bytes.IndexByte(rest, '\n')
+	if end < 0 {
+		return false
+	}
+	size, ok := parseChunkSize(bytes.TrimSuffix(rest[:end], []byte("\r")))
+	rest = rest[end+1:]
+	if size > 0 {
+		return len(rest) > 0
+	}
+	return !ok || blockEnd(rest, 0, true) >= 0
 }
 
 // chunkEndPending stands in Response.left while the CRLF behind a chunk's data is still to be read.
@@ -83,12 +116,11 @@ func (r *Response) readTrailer() error {
 	if err != nil {
 		return noEOF(err)
 	}
-	trailer := make(http.Header)
-	if err := parseFields(trailer, block); err != nil {
-		return err
-	}
-	if len(trailer) > 0 {
-		r.Trailer = trailer
+	if len(block) > len("\r\n") {
+		r.Trailer = make(http.Header)
+		if err := parseFields(r.Trailer, block); err != nil {
+			return err
+		}
 	}
 	r.whole = true
 	return io.EOF
@@ -97,13 +129,14 @@ func (r *Response) readTrailer() error {
 // readLine returns the next line without its line end. It is short and may end in LF alone.
 func (cn *conn) readLine() ([]byte, error) {
 	for {
-		if i := bytes.IndexByte(cn.buf[cn.r:cn.w], '\n'); i >= 0 {
+		i := bytes.IndexByte(cn.buf[cn.r:cn.w], '\n')
+		if i > maxChunkLine || i < 0 && cn.w-cn.r > maxChunkLine {
+			return nil, &ProtocolError{"a chunk-size line is too long"}
+		}
+		if i >= 0 {
 			line := cn.buf[cn.r : cn.r+i]
 			cn.r += i + 1
 			return bytes.TrimSuffix(line, []byte("\r")), nil
-		}
-		if cn.w-cn.r > maxChunkLine {
-			return nil, &ProtocolError{"a chunk-size line is too long"}
 		}
 		if err := cn.fill(); err != nil {
 			return nil, err

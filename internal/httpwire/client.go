@@ -15,10 +15,6 @@ import (
 // DefaultMaxHeaderBytes bounds a response head and a trailer section where Client.MaxHeaderBytes is 0.
 const DefaultMaxHeaderBytes = 256 << 10
 
-// expectTimeout is how long a server that was sent "Expect: 100-continue" may stay silent before the body is
-// sent all the same: old servers ignore the header and wait for the body (RFC 9110, section 10.1.1).
-const expectTimeout = time.Second
-
 // Client sends HTTP/1.1 requests to one server over a pool of connections. Set the fields before first use.
 type Client struct {
 	// Dial opens a connection to the server.
@@ -29,6 +25,8 @@ type Client struct {
 	IdleTimeout time.Duration
 	// ResponseTimeout bounds the wait for a final response head after the request was sent; 0 means no bound.
 	ResponseTimeout time.Duration
+	// SendTimeout bounds how long the server may take nothing of a request, until it has answered; 0 means no bound.
+	SendTimeout time.Duration
 	// MaxHeaderBytes bounds a response head; 0 means DefaultMaxHeaderBytes.
 	MaxHeaderBytes int
 
@@ -75,13 +73,14 @@ func (e *RequestBodyError) Error() string {
 }
 func (e *RequestBodyError) Unwrap() error { return e.Err }
 
-// ErrResponseTimeout says that the server sent no final response head within Client.ResponseTimeout.
+// ErrResponseTimeout says that the server sent no final response head within Client.ResponseTimeout, or took nothing
+// of the request for Client.SendTimeout.
 var ErrResponseTimeout = errors.New("no response in time")
 
 // Do sends the request and returns its final response (or 101). The caller must Close the response.
 func (c *Client) Do(ctx context.Context, req *Request) (*Response, error) {
 	for fresh := false; ; fresh = true {
-		cn, err := c.connection(ctx, fresh)
+		cn, err := c.connection(ctx, req, fresh)
 		if err != nil {
 			return nil, err
 		}
@@ -108,13 +107,13 @@ func (cn *conn) mayRepeat(req *Request, err error) bool {
 
 // connection takes the most recently used idle connection or dials; fresh skips the idle ones, since where one
 // was dead the rest are likely to be as well.
-func (c *Client) connection(ctx context.Context, fresh bool) (*conn, error) {
+func (c *Client) connection(ctx context.Context, req *Request, fresh bool) (*conn, error) {
 	for !fresh {
 		cn := c.pool.take(c.IdleTimeout)
 		if cn == nil {
 			break
 		}
-		if cn.alive() {
+		if cn.alive(req.Idempotent && req.Body == nil) {
 			cn.reset(true)
 			return cn, nil
 		}
@@ -128,7 +127,7 @@ func (c *Client) connection(ctx context.Context, fresh bool) (*conn, error) {
 		return nil, &DialError{err}
 	}
 	c.pool.opened.Add(1)
-	cn := &conn{nc: nc, client: c, buf: make([]byte, smallBuffer)}
+	cn := newConn(nc, c)
 	cn.reset(false)
 	return cn, nil
 }

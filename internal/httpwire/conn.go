@@ -4,10 +4,8 @@ package httpwire
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -28,10 +26,13 @@ var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 type conn struct {
 	nc     net.Conn
 	client *Client
-
-	buf   []byte // small, or large's bytes while a long body is read
-	r, w  int    // buf[r:w] was received and is not consumed
-	large *[largeBuffer]byte
+	abort  func()  // abandon, made once
+	socket *socket // to look at it while it is idle; nil where nc is none
+	small  []byte  // its own buffer, for as long as it lives
+	buf    []byte  // small, or what a long head or body has been lent
+	r, w   int     // buf[r:w] was received and is not consumed
+	full   bool    // the last read filled buf, so that the socket may hold more
+	large  *[largeBuffer]byte
 
 	reused    bool // it has served a request before
 	wrote     bool // a byte of this request may have left
@@ -43,15 +44,23 @@ type conn struct {
 	sender *sender // the goroutine that streams the request body; nil where there is none
 	closed atomic.Bool
 
-	timeoutMu sync.Mutex // orders the sender's start of the response timeout against its end
-	answered  bool       // the final head has come
+	deadlines deadlines
+}
+
+func newConn(nc net.Conn, client *Client) *conn {
+	cn := &conn{nc: nc, client: client, small: make([]byte, smallBuffer)}
+	cn.buf = cn.small
+	cn.abort = cn.abandon
+	cn.socket = socketOf(nc)
+	return cn
 }
 
 func (cn *conn) reset(reused bool) {
 	cn.reused, cn.wrote, cn.received = reused, false, false
-	cn.r, cn.w = 0, 0
+	cn.r, cn.w, cn.full = 0, 0, false
 	cn.resp = Response{conn: cn}
-	cn.sender, cn.answered = nil, false
+	cn.sender = nil
+	cn.deadlines.reset()
 }
 
 // abandon closes the connection for good. It may be called more than once and from any goroutine.
@@ -63,75 +72,98 @@ func (cn *conn) abandon() {
 }
 
 // alive reports whether an idle connection is still usable: neither closed by the server nor holding bytes that
-// nobody asked for (RFC 9112, section 9.5: such bytes must not be taken for the next response).
-func (cn *conn) alive() bool {
-	if cn.idleFor < probeAfter {
+// nobody asked for (RFC 9112, section 9.5: such bytes must not be taken for the next response). The connection of
+// a request that can be repeated is trusted where it was idle for a moment only and its last read left nothing
+// behind; one that cannot be repeated is worth a look at any time.
+func (cn *conn) alive(repeatable bool) bool {
+	if cn.socket == nil || repeatable && cn.idleFor < probeAfter && !cn.full {
 		return true
 	}
-	sc, ok := cn.nc.(syscall.Conn)
+	return cn.socket.quiet()
+}
+
+// socket looks at a connection without reading from it.
+type socket struct {
+	raw  syscall.RawConn
+	look func(fd uintptr) bool
+	one  [1]byte
+	err  error
+}
+
+func socketOf(nc net.Conn) *socket {
+	sc, ok := nc.(syscall.Conn)
 	if !ok {
-		return true
+		return nil
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return false
+		return nil
 	}
-	quiet := false
-	var one [1]byte
-	err = raw.Read(func(fd uintptr) bool {
-		_, _, errno := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		quiet = errno == syscall.EAGAIN
+	s := &socket{raw: raw}
+	s.look = func(fd uintptr) bool {
+		_, _, s.err = syscall.Recvfrom(int(fd), s.one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		return true
-	})
-	return err == nil && quiet
+	}
+	return s
+}
+
+// quiet reports whether the connection is open and nothing has come.
+func (s *socket) quiet() bool {
+	return s.raw.Read(s.look) == nil && s.err == syscall.EAGAIN
 }
 
 // roundTrip sends the request and reads the response head.
 func (cn *conn) roundTrip(ctx context.Context, req *Request) (*Response, error) {
 	resp := &cn.resp
 	if ctx.Done() != nil {
-		resp.stopAbort = context.AfterFunc(ctx, cn.abandon)
+		resp.stopAbort = context.AfterFunc(ctx, cn.abort)
+	}
+	if len(req.Wire) > smallBuffer {
+		cn.hurrySending() // what is smaller fits into any socket
 	}
 	n, err := cn.nc.Write(req.Wire)
 	cn.wrote = n > 0
 	if err != nil {
 		return nil, cn.fail(err)
 	}
-	if req.Body != nil {
+	switch {
+	case req.Body == nil:
+		cn.awaitResponse()
+	case req.ExpectContinue:
 		cn.sender = newSender(cn, req)
-		if !req.ExpectContinue {
-			cn.sender.start()
-		}
-	}
-	if req.Body == nil {
-		cn.armResponseTimeout()
+		cn.awaitContinue()
+	default:
+		cn.sender = newSender(cn, req)
+		cn.sender.start()
 	}
 	if err := cn.readFinalHead(req); err != nil {
 		return nil, cn.fail(err)
 	}
-	cn.disarmResponseTimeout()
+	cn.answered()
 	return resp, nil
 }
 
-// armResponseTimeout starts the wait for the response once the request has been sent whole.
-func (cn *conn) armResponseTimeout() {
-	if d := cn.client.ResponseTimeout; d > 0 {
-		cn.timeoutMu.Lock()
-		defer cn.timeoutMu.Unlock()
-		if !cn.answered {
-			cn.nc.SetReadDeadline(time.Now().Add(d))
+// readFinalHead reads response heads until one is final, or 101.
+func (cn *conn) readFinalHead(req *Request) error {
+	for {
+		status, err := cn.readHead(req)
+		switch {
+		case err != nil && cn.deadlines.expecting && isTimeout(err):
+			cn.endExpectation() // the server is silent, or its first response was informational
+		case err != nil:
+			return err
+		case status >= 200 || status == 101:
+			return nil
+		case status == 100 && cn.deadlines.expecting:
+			cn.endExpectation()
 		}
 	}
 }
 
-// disarmResponseTimeout ends the wait for good: a body may take as long as it likes.
-func (cn *conn) disarmResponseTimeout() {
-	if cn.client.ResponseTimeout > 0 {
-		cn.timeoutMu.Lock()
-		defer cn.timeoutMu.Unlock()
-		cn.answered = true
-		cn.nc.SetReadDeadline(time.Time{})
-	}
+// endExpectation starts the body that was held back.
+func (cn *conn) endExpectation() {
+	cn.continued()
+	cn.sender.start()
 }
 
 // fail ends the exchange after err and returns the error that explains it best: what went wrong with the
@@ -142,48 +174,14 @@ func (cn *conn) fail(err error) error {
 	}
 	cn.abandon()
 	if cn.sender != nil {
-		own := cn.sender.ended() // before stop, which makes a body's reader fail
+		cause := cn.sender.cause() // before stop, which makes a body's reader fail
 		cn.sender.stop()
-		if bodyErr := cn.sender.bodyError(); own && bodyErr != nil {
-			return bodyErr
+		if cause != nil {
+			return cause
 		}
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if isTimeout(err) {
 		return ErrResponseTimeout
-	}
-	return err
-}
-
-// readFinalHead reads response heads until one is final, or 101.
-func (cn *conn) readFinalHead(req *Request) error {
-	if req.ExpectContinue && req.Body != nil {
-		if err := cn.awaitContinue(); err != nil {
-			return err
-		}
-	}
-	for {
-		status, err := cn.readHead(req)
-		if err != nil || status >= 200 || status == 101 {
-			return err
-		}
-		if status == 100 && cn.sender != nil {
-			cn.sender.start()
-		}
-	}
-}
-
-// awaitContinue waits for the first byte of an answer to "Expect: 100-continue" and starts the body where the
-// server stays silent.
-func (cn *conn) awaitContinue() error {
-	cn.nc.SetReadDeadline(time.Now().Add(expectTimeout))
-	err := cn.fill()
-	if cn.closed.Load() {
-		return net.ErrClosed
-	}
-	cn.nc.SetReadDeadline(time.Time{})
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		cn.sender.start()
-		return nil
 	}
 	return err
 }
@@ -199,6 +197,7 @@ func (cn *conn) fill() error {
 	n, err := cn.nc.Read(cn.buf[cn.w:])
 	if n > 0 {
 		cn.w += n
+		cn.full = cn.w == len(cn.buf)
 		cn.received = true
 		return nil
 	}
@@ -208,22 +207,44 @@ func (cn *conn) fill() error {
 	return err
 }
 
+// consume takes up to limit received bytes out of the buffer.
+func (cn *conn) consume(limit int64) []byte {
+	n := int(min(int64(cn.w-cn.r), limit))
+	part := cn.buf[cn.r : cn.r+n]
+	cn.r += n
+	return part
+}
+
 // grow lends the connection a large buffer for the rest of a long body.
 func (cn *conn) grow() {
 	if cn.large != nil {
 		return
 	}
-	large := largeBuffers.Get().(*[largeBuffer]byte)
-	cn.w = copy(large[:], cn.buf[cn.r:cn.w])
-	cn.r = 0
-	cn.large, cn.buf = large, large[:]
+	cn.large = largeBuffers.Get().(*[largeBuffer]byte)
+	cn.move(cn.large[:])
 }
 
-// shrink gives the large buffer back.
+// enlarge replaces a buffer that a head fills by one of at least twice the size, until the response ends.
+func (cn *conn) enlarge() {
+	if cn.large == nil {
+		cn.grow()
+		return
+	}
+	cn.move(make([]byte, 2*len(cn.buf)))
+}
+
+// move goes on in another buffer.
+func (cn *conn) move(buf []byte) {
+	cn.w = copy(buf, cn.buf[cn.r:cn.w])
+	cn.r = 0
+	cn.buf = buf
+}
+
+// shrink goes back to the connection's own buffer. What is in the other is lost.
 func (cn *conn) shrink() {
 	if cn.large != nil {
 		largeBuffers.Put(cn.large)
-		cn.large, cn.buf = nil, make([]byte, smallBuffer)
+		cn.large, cn.buf = nil, cn.small
 		cn.r, cn.w = 0, 0
 	}
 }

@@ -50,19 +50,20 @@ func (cn *conn) readHead(req *Request) (int, error) {
 }
 
 // readBlock reads lines through the first empty one and returns them without it. A head (statusLine) holds at
-// least one line; a trailer section may be empty. Lines may end in LF alone: old applications write such.
+// least one line; a trailer section may be empty. Lines may end in LF alone: old applications write such. After an
+// error nothing has been consumed, so that a read that came too early can be repeated.
 func (cn *conn) readBlock(statusLine bool) (string, error) {
 	limit := cn.client.maxHeaderBytes()
 	scanned := cn.r
 	for {
 		end := blockEnd(cn.buf[cn.r:cn.w], scanned-cn.r, !statusLine)
+		if end > limit || end < 0 && cn.w-cn.r >= limit {
+			return "", errHeadTooLarge
+		}
 		if end >= 0 {
 			block := string(cn.buf[cn.r : cn.r+end])
 			cn.r += end
 			return block, nil
-		}
-		if cn.w-cn.r > limit {
-			return "", errHeadTooLarge
 		}
 		unread := cn.w - cn.r
 		if unread == len(cn.buf) {
@@ -76,18 +77,6 @@ func (cn *conn) readBlock(statusLine bool) (string, error) {
 		}
 		scanned = cn.r + max(unread-3, 0)
 	}
-}
-
-// enlarge replaces a buffer that a head fills by one of twice the size; it lives until the response ends.
-func (cn *conn) enlarge() {
-	if cn.large == nil && len(cn.buf) < largeBuffer {
-		cn.grow()
-		return
-	}
-	bigger := make([]byte, 2*len(cn.buf))
-	cn.w = copy(bigger, cn.buf[cn.r:cn.w])
-	cn.r = 0
-	cn.buf = bigger
 }
 
 // blockEnd returns the length of the lines in b through the empty one, or -1. The first from bytes are known to
@@ -137,7 +126,7 @@ func (r *Response) parseStatusLine(line string) error {
 }
 
 // parseFields reads field lines into header. Values share the block's memory and one backing array. A folded
-// line (obs-fold) is joined by a space; a line that is no field makes the message malformed, since guessing what
+// line (obs-fold) is joined by spaces; a line that is no field makes the message malformed, since guessing what
 // it meant is how messages are split (RFC 9112, sections 5.1 and 5.2).
 func parseFields(header http.Header, block string) error {
 	values := make([]string, 0, strings.Count(block, "\n"))
@@ -148,14 +137,12 @@ func parseFields(header http.Header, block string) error {
 		if line == "" {
 			return nil
 		}
-		for block != "" && (block[0] == ' ' || block[0] == '\t') {
-			var more string
-			more, block, _ = strings.Cut(block, "\n")
-			line = strings.TrimRight(line, " \t\r") + " " + strings.Trim(more, " \t\r")
+		if folded(block) {
+			line, block = unfold(line, block)
 		}
 		name, value, ok := strings.Cut(line, ":")
-		name = strings.TrimRight(name, " \t")
-		if !ok || !ValidMethod(name) || !validValue(value) {
+		name = strings.TrimRight(name, " \t") // which a proxy must remove from a response
+		if !ok || !isToken(name) || !validValue(value) {
 			return &ProtocolError{fmt.Sprintf("its header line %.40q is no field", line)}
 		}
 		key := textproto.CanonicalMIMEHeaderKey(name)
@@ -170,6 +157,19 @@ func parseFields(header http.Header, block string) error {
 	return nil
 }
 
+// folded reports whether block begins with the continuation of the line before it.
+func folded(block string) bool { return block != "" && (block[0] == ' ' || block[0] == '\t') }
+
+// unfold joins line with its continuations and returns what is behind them.
+func unfold(line, block string) (joined, rest string) {
+	parts := []string{strings.TrimRight(line, " \t\r")}
+	for folded(block) {
+		line, block, _ = strings.Cut(block, "\n")
+		parts = append(parts, strings.Trim(strings.TrimSuffix(line, "\r"), " \t"))
+	}
+	return strings.Join(parts, " "), block
+}
+
 // validValue reports whether a field value holds no control character but TAB.
 func validValue(value string) bool {
 	for i := range len(value) {
@@ -181,31 +181,40 @@ func validValue(value string) bool {
 }
 
 // frame decides how the body ends (RFC 9112, section 6.3) and whether the connection outlives it (section 9.3).
-// It takes the fields that describe this connection out of the header, Content-Length excepted.
+// It takes the coding, which describes this connection, out of the header, and a Content-Length that is not true.
 func (r *Response) frame(method string) error {
 	h := r.Header
-	r.keep = keepsAlive(r.Minor, h["Connection"])
-	coding, codingSet := h["Transfer-Encoding"]
+	coding, coded := h["Transfer-Encoding"]
 	length, err := contentLength(h)
 	if err != nil {
 		return err
 	}
 	delete(h, "Transfer-Encoding")
-	if codingSet && length != Unknown {
+	isChunked := len(coding) == 1 && strings.EqualFold(coding[0], "chunked")
+	isPlain := !coded || len(coding) == 1 && strings.EqualFold(coding[0], "identity") // of RFC 2616: no coding
+	if isChunked && length != Unknown {
 		delete(h, "Content-Length")
-		r.keep = false
 	}
+	// Where the two disagree, where HTTP/1.0 uses what it does not have, and where a response without a body
+	// announces one, the server may see its end elsewhere.
+	r.keep = keepsAlive(r.Minor, h["Connection"]) && !(coded && (length != Unknown || r.Minor == 0))
 	switch {
-	case method == http.MethodHead || r.Status == http.StatusNoContent || r.Status == http.StatusNotModified ||
-		r.Status == http.StatusSwitchingProtocols:
+	case r.Status == http.StatusSwitchingProtocols:
+		r.framing, r.Length, r.whole, r.keep = noBody, 0, true, false // to another protocol or not, it is no longer HTTP/1.1
+	case r.Status == http.StatusNoContent:
+		delete(h, "Content-Length") // RFC 9110, section 8.6
+		r.framing, r.Length, r.whole, r.keep = noBody, 0, true, r.keep && !coded && length <= 0
+	case r.Status == http.StatusNotModified:
+		r.framing, r.Length, r.whole, r.keep = noBody, 0, true, r.keep && !coded
+	case method == http.MethodHead:
 		r.framing, r.Length, r.whole = noBody, 0, true
-	case codingSet && len(coding) == 1 && strings.EqualFold(coding[0], "chunked"):
+	case isChunked:
 		r.framing, r.Length = chunked, Unknown
-	case codingSet && !(len(coding) == 1 && strings.EqualFold(coding[0], "identity")):
+	case !isPlain:
 		return &ProtocolError{fmt.Sprintf("its transfer coding is %.40q, only chunked is known", strings.Join(coding, ", "))}
 	case length == 0:
 		r.framing, r.Length, r.whole = noBody, 0, true
-	case length > 0 && !codingSet:
+	case length > 0:
 		r.framing, r.Length, r.left = byLength, length, length
 	default:
 		r.framing, r.Length, r.keep = untilClose, Unknown, false
@@ -232,7 +241,7 @@ func contentLength(h http.Header) (int64, error) {
 		}
 	}
 	n, err := strconv.ParseUint(values[0], 10, 63)
-	if err != nil || values[0][0] == '+' {
+	if err != nil {
 		return 0, &ProtocolError{fmt.Sprintf("its Content-Length is %.20q", values[0])}
 	}
 	if len(values) > 1 {

@@ -3,6 +3,7 @@
 package httpwire
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,8 +63,8 @@ func (p *pool) reap(maxAge time.Duration) {
 	for old < len(p.idle) && now.Sub(p.idle[old].idleSince) >= maxAge {
 		old++
 	}
-	expired := append([]*conn(nil), p.idle[:old]...)
-	p.idle = append(p.idle[:0], p.idle[old:]...)
+	expired := slices.Clone(p.idle[:old])
+	p.idle = slices.Delete(p.idle, 0, old)
 	if len(p.idle) == 0 {
 		p.reaper = nil
 	} else {

@@ -31,17 +31,20 @@ func ValidTarget(target string) bool {
 	return target != ""
 }
 
-// ValidMethod reports whether method is a token (RFC 9110, section 5.6.2).
-func ValidMethod(method string) bool {
-	for i := range len(method) {
-		if !isToken(method[i]) {
+// ValidMethod reports whether method is a token (RFC 9110, section 9.1).
+func ValidMethod(method string) bool { return isToken(method) }
+
+// isToken reports whether s is a token (RFC 9110, section 5.6.2), as methods and field names are.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isTokenByte(s[i]) {
 			return false
 		}
 	}
-	return method != ""
+	return s != ""
 }
 
-func isToken(c byte) bool {
+func isTokenByte(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
 		return true

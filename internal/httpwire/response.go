@@ -3,6 +3,7 @@
 package httpwire
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -11,7 +12,8 @@ import (
 // Unknown as a Response.Length means that only the end of the body tells its length.
 const Unknown = -1
 
-// Response is a final response, or 101, whose body is read part by part with Next.
+// Response is a final response, or 101, whose body is read part by part with Next. It is part of the connection:
+// neither it nor what Next returned may be used after Close, when the next request may have it.
 type Response struct {
 	Status int
 	Minor  int         // 1 for HTTP/1.1, 0 for HTTP/1.0
@@ -57,7 +59,16 @@ func (r *Response) Next() ([]byte, error) {
 }
 
 // Buffered reports whether Next would return without waiting for the server.
-func (r *Response) Buffered() bool { return r.conn.r < r.conn.w }
+func (r *Response) Buffered() bool {
+	switch r.framing {
+	case chunked:
+		return r.chunkBuffered()
+	case noBody:
+		return true
+	default:
+		return r.conn.r < r.conn.w
+	}
+}
 
 func (r *Response) nextByLength() ([]byte, error) {
 	cn := r.conn
@@ -95,14 +106,6 @@ func (r *Response) nextUntilClose() ([]byte, error) {
 	return cn.consume(int64(cn.w - cn.r)), nil
 }
 
-// consume takes up to limit received bytes out of the buffer.
-func (cn *conn) consume(limit int64) []byte {
-	n := int(min(int64(cn.w-cn.r), limit))
-	part := cn.buf[cn.r : cn.r+n]
-	cn.r += n
-	return part
-}
-
 // Close ends the exchange: the connection goes back to the pool where request and response are whole, else it
 // is closed. It waits for the request body's reader to be done.
 func (r *Response) Close() {
@@ -111,9 +114,8 @@ func (r *Response) Close() {
 		return
 	}
 	r.conn = nil
-	ours := r.stopAbort == nil || r.stopAbort()
-	sent := cn.sender == nil || cn.sender.ended() && cn.sender.err == nil
-	if !ours || !sent || !r.keep || !r.whole || cn.r != cn.w {
+	reusable := r.keep && r.whole && cn.r == cn.w && (cn.sender == nil || cn.sender.sent())
+	if aborted := r.stopAbort != nil && !r.stopAbort(); aborted || !reusable {
 		cn.abandon()
 		if cn.sender != nil {
 			cn.sender.stop()
@@ -131,15 +133,18 @@ func (r *Response) RequestRead() bool {
 	return r.conn.sender == nil || r.conn.sender.read.Load()
 }
 
-// Hijack hands over the connection of a 101 response and what the server sent behind its head. The pool no
-// longer knows it; the caller closes it.
+// Hijack hands over the connection of a 101 response, whose request had no Body, and what the server sent behind
+// its head. The pool no longer knows it; the caller closes it.
 func (r *Response) Hijack() (net.Conn, []byte) {
 	cn := r.conn
 	r.conn = nil
 	if r.stopAbort != nil && !r.stopAbort() {
 		cn.abandon()
 	}
-	return &hijacked{Conn: cn.nc, conn: cn}, append([]byte(nil), cn.buf[cn.r:cn.w]...)
+	early := bytes.Clone(cn.buf[cn.r:cn.w])
+	cn.shrink()
+	cn.buf, cn.small = nil, nil // a quiet tunnel holds no buffer
+	return &hijacked{Conn: cn.nc, conn: cn}, early
 }
 
 // hijacked keeps the count of open connections right.

@@ -4,10 +4,12 @@ package httpwire
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
@@ -15,37 +17,47 @@ var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 // chunkRoom is kept free before the data of a chunk for its size line: eight hexadecimal digits and CRLF.
 const chunkRoom = 10
 
+// lastWrite is how long a whole response waits for the write of the request's last bytes to return. The server has
+// taken them, as a rule, and only the scheduler is behind.
+const lastWrite = 100 * time.Millisecond
+
 // sender streams a request body while the response is awaited, since a server may answer early.
 type sender struct {
 	conn *conn
 	req  *Request
 
-	once sync.Once
-	read atomic.Bool   // the body was read to its end
-	done chan struct{} // closed when the body is sent or failed; nil before start
-	err  error         // valid once done is closed
+	once   sync.Once
+	read   atomic.Bool   // the body was read to its end
+	failed atomic.Bool   // the message cannot be completed; err says why
+	done   chan struct{} // closed at the end; nil before start
+	err    error         // valid once failed is set or done is closed
 }
 
 func newSender(cn *conn, req *Request) *sender { return &sender{conn: cn, req: req} }
 
-// start begins to send; later calls do nothing.
+// start begins to send. It is called at most once, by the goroutine that calls stop and sent.
 func (s *sender) start() {
 	s.once.Do(func() {
 		s.done = make(chan struct{})
-		go func() {
-			s.err = s.send()
-			broken := s.bodyError() != nil
-			if s.err == nil {
-				s.conn.armResponseTimeout()
-			}
-			close(s.done)
-			if broken {
-				// The message can no longer be completed: closing is how HTTP/1.1 says so to the server,
-				// and it wakes whoever waits for the response.
-				s.conn.abandon()
-			}
-		}()
+		go s.run()
 	})
+}
+
+func (s *sender) run() {
+	defer close(s.done)
+	s.err = s.send()
+	if isTimeout(s.err) {
+		s.err = ErrResponseTimeout
+	}
+	if _, unread := errors.AsType[*RequestBodyError](s.err); unread || s.err == ErrResponseTimeout {
+		// The message can no longer be completed: closing is how HTTP/1.1 says so to the server, and it wakes
+		// whoever waits for the response.
+		s.failed.Store(true)
+		s.conn.abandon()
+		return
+	}
+	// Also where a write failed: the server may have answered before it closed.
+	s.conn.awaitResponse()
 }
 
 // stop ends the sending and waits for it to end. The connection is closed already, so no write blocks.
@@ -75,10 +87,25 @@ func (s *sender) ended() bool {
 	}
 }
 
-// bodyError returns the error of the body's reader, nil where there was none. Only once the sending has ended.
-func (s *sender) bodyError() error {
-	if bodyErr, ok := errors.AsType[*RequestBodyError](s.err); ok {
-		return bodyErr
+// sent reports, once the response is whole, whether the request is.
+func (s *sender) sent() bool {
+	if !s.read.Load() {
+		return false
+	}
+	timer := time.NewTimer(lastWrite)
+	defer timer.Stop()
+	select {
+	case <-s.done:
+		return s.err == nil
+	case <-timer.C:
+		return false // the server answered without taking it all
+	}
+}
+
+// cause returns why the sender gave the exchange up, nil where it did not.
+func (s *sender) cause() error {
+	if s.failed.Load() {
+		return s.err
 	}
 	return nil
 }
@@ -99,7 +126,7 @@ func (s *sender) sendPlain(buf []byte) error {
 			s.read.Store(true)
 		}
 		if n > 0 {
-			if _, err := s.conn.nc.Write(buf[:n]); err != nil {
+			if err := s.write(buf[:n]); err != nil {
 				return err
 			}
 		}
@@ -107,6 +134,7 @@ func (s *sender) sendPlain(buf []byte) error {
 			return &RequestBodyError{noEOF(err)}
 		}
 	}
+	s.read.Store(true)
 	return nil
 }
 
@@ -115,7 +143,7 @@ func (s *sender) sendChunked(buf []byte) error {
 	for {
 		n, err := s.req.Body.Read(buf[chunkRoom : len(buf)-2])
 		if n > 0 {
-			if _, err := s.conn.nc.Write(frameChunk(buf, n)); err != nil {
+			if err := s.write(frameChunk(buf, n)); err != nil {
 				return err
 			}
 		}
@@ -126,16 +154,39 @@ func (s *sender) sendChunked(buf []byte) error {
 			return &RequestBodyError{err}
 		}
 	}
+	end, err := s.appendTrailer(append(buf[:0], "0\r\n"...))
+	if err != nil {
+		return err
+	}
 	s.read.Store(true)
-	end := append(buf[:0], "0\r\n"...)
-	if s.req.Trailer != nil {
-		for key, values := range s.req.Trailer() {
-			for _, value := range values {
-				end = AppendField(end, key, value)
+	return s.write(append(end, "\r\n"...))
+}
+
+// appendTrailer appends the trailer fields. Those that frame or route a message have no business there, and a
+// server that merges trailers into the header would believe them (RFC 9110, section 6.5.1). Whoever parsed the
+// trailer may have let names pass that are no tokens: net/http does.
+func (s *sender) appendTrailer(b []byte) ([]byte, error) {
+	if s.req.Trailer == nil {
+		return b, nil
+	}
+	for name, values := range s.req.Trailer() {
+		switch name {
+		case "Transfer-Encoding", "Content-Length", "Host", "Connection", "Trailer", "Te", "Upgrade":
+			continue
+		}
+		for _, value := range values {
+			if !isToken(name) || !validValue(value) {
+				return nil, &RequestBodyError{fmt.Errorf("its trailer %.40q is no field", name)}
 			}
+			b = AppendField(b, name, value)
 		}
 	}
-	_, err := s.conn.nc.Write(append(end, "\r\n"...))
+	return b, nil
+}
+
+func (s *sender) write(b []byte) error {
+	s.conn.hurrySending()
+	_, err := s.conn.nc.Write(b)
 	return err
 }
 
