@@ -5,6 +5,7 @@ package app
 import (
 	"fmt"
 	"net"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -49,7 +50,7 @@ func printManifest(env *CommandEnv, args manifestArgs) int {
 	case "compose":
 		doc, comment = m.compose(), "beside the application, which it calls \"app\", in compose.yaml: a published port belongs to \"app\" as well"
 	case "podman":
-		doc, comment = m.podman(), "under \"spec:\" of a pod for podman kube play; the probe needs podman 4.4 or later"
+		doc, comment = m.podman(), "under \"spec:\" of a pod for podman kube play (before podman 4.4 without its probe)"
 	case "legacy":
 		doc, comment = m.legacy(), "under \"spec:\" of the pod, its container beside those of \"containers:\""
 	default:
@@ -97,7 +98,21 @@ func newManifest(p *Parsed, image string) *manifest {
 		}
 	}
 	m.setAdmin(p.Common.AdminListen)
+	if p.IsSet("config") && p.Common.Config != "" {
+		m.mountConfig(path.Dir(p.Common.Config))
+	}
 	return m
+}
+
+// mountConfig adds the volume of the YAML file, unless a volume is there already.
+func (m *manifest) mountConfig(dir string) {
+	for _, mount := range m.container.Mounts {
+		if mount.Path == dir {
+			return
+		}
+	}
+	name := m.name + "-config"
+	m.container.Mounts = append(m.container.Mounts, Mount{Name: name, Path: dir, Volume: "configMap:" + name, ReadOnly: true})
 }
 
 // addSetting gives the container a setting the way it was given here. One from

@@ -42,6 +42,7 @@ type (
 	kubePort struct {
 		Name          string `yaml:"name"`
 		ContainerPort int    `yaml:"containerPort"`
+		HostPort      int    `yaml:"hostPort,omitempty"`
 	}
 	kubeProbe struct {
 		HTTPGet          *kubeHTTPGet `yaml:"httpGet,omitempty"`
@@ -101,11 +102,15 @@ func (m *manifest) legacy() podPart {
 }
 
 // podman is a plain container with the one probe that podman runs, and by exec:
-// for the others it would need curl in the image.
+// for the others it would need curl in the image. A pod of podman is reached from
+// outside through ports of the host alone.
 func (m *manifest) podman() podPart {
 	m.http = false
 	c := m.kubeContainer()
 	c.StartupProbe, c.ReadinessProbe, c.Lifecycle = nil, nil, nil
+	for i, p := range m.container.Ports {
+		c.Ports[i].HostPort = p.Port
+	}
 	return podPart{Containers: []kubeContainer{c}, Volumes: m.volumes()}
 }
 

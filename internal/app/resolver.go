@@ -39,6 +39,9 @@ func (p *parser) resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, e
 // scalars for a repeatable flag.
 func (p *parser) fromFile(s *setting, node *yaml.Node) any {
 	s.kind, s.where = fromFile, p.file.position(node)
+	if node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
 	switch {
 	case node.Kind == yaml.ScalarNode && node.Tag != "!!null":
 		if s.repeatable() {
@@ -48,6 +51,9 @@ func (p *parser) fromFile(s *setting, node *yaml.Node) any {
 	case node.Kind == yaml.SequenceNode && s.repeatable():
 		values := lines{}
 		for _, item := range node.Content {
+			if item.Kind == yaml.AliasNode {
+				item = item.Alias
+			}
 			if item.Kind != yaml.ScalarNode {
 				p.report.badValue(s, p.file.position(item)+": "+s.name, errors.New("an item is no plain value; use a list of texts"))
 				continue
