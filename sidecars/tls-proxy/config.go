@@ -17,38 +17,38 @@ import (
 
 // Config holds the settings. Every field is a flag, a TLS_PROXY_ variable and a key of the YAML file.
 type Config struct {
-	Listen       []address.Listen `group:"Listeners" default:":8443" placeholder:"ADDR" help:"Where HTTPS is served: HOST:PORT, :PORT or unix:PATH. Repeatable."`
+	Listen       []address.Listen `group:"Listeners" default:":8443" placeholder:"ADDR" help:"Where HTTPS is served: HOST:PORT, :PORT or unix:PATH."`
 	HTTPRedirect address.Listen   `group:"Listeners" placeholder:"ADDR" help:"Where plain HTTP is answered with a redirect (308) to HTTPS, such as :8000."`
 
 	Target            address.Target `group:"Application" required:"" placeholder:"ADDR" help:"The application: HOST:PORT, unix:PATH, or h2c://HOST:PORT for cleartext HTTP/2 (gRPC). Loopback or a unix socket."`
 	UnsafeTarget      bool           `group:"Application" help:"Allow a target that is not loopback: the traffic to it is not encrypted."`
 	ReadyTarget       bool           `group:"Application" help:"Count whether the application accepts connections as part of /readyz."`
-	Hold              time.Duration  `group:"Application" default:"5s" help:"How long requests wait while the application refuses connections, because it restarts, before they get 503; 0s does not wait."`
-	ConnectTimeout    time.Duration  `group:"Application" default:"5s" help:"How long opening a connection to the application may take before 504."`
-	ResponseTimeout   time.Duration  `group:"Application" default:"0s" help:"How long the application may take to begin its response before 504; 0s is as long as the client waits."`
+	Hold              time.Duration  `group:"Application" default:"5s" placeholder:"DURATION" help:"How long requests wait while the application refuses connections, because it restarts, before they get 503; 0s does not wait."`
+	ConnectTimeout    time.Duration  `group:"Application" default:"5s" placeholder:"DURATION" help:"How long opening a connection to the application may take before 504."`
+	ResponseTimeout   time.Duration  `group:"Application" default:"0s" placeholder:"DURATION" help:"How long the application may take to begin its response before 504; 0s is as long as the client waits."`
 	TargetKeepAlive   int            `group:"Application" default:"512" placeholder:"N" help:"Idle connections to the application that are kept; 0 for an application with one worker per connection."`
-	TargetIdleTimeout time.Duration  `group:"Application" default:"4s" help:"How long an idle connection to the application is kept: less than the application's own keep-alive timeout (5s in many)."`
+	TargetIdleTimeout time.Duration  `group:"Application" default:"4s" placeholder:"DURATION" help:"How long an idle connection to the application is kept: less than the application's own keep-alive timeout (5s in many)."`
 
-	Cert              []string      `group:"Certificates" placeholder:"FILE" help:"Certificate chain in PEM; needs --key. Repeatable, in pairs; the first is the default."`
-	Key               []string      `group:"Certificates" placeholder:"FILE" help:"Private key in PEM of the --cert at the same place. Repeatable."`
+	Cert              []string      `group:"Certificates" placeholder:"FILE" help:"Certificate chain in PEM; needs --key. Given several times, the first is the default."`
+	Key               []string      `group:"Certificates" placeholder:"FILE" help:"Private key in PEM of the --cert at the same place."`
 	CertDir           string        `group:"Certificates" mount:"/tls" unless:"cert,self-signed" placeholder:"DIR" help:"Directory with tls.crt and tls.key as cert-manager mounts them, or with many pairs NAME.crt and NAME.key, chosen by SNI. Followed without a signal."`
 	SelfSigned        bool          `group:"Certificates" help:"Make a certificate for localhost, 127.0.0.1, ::1 and the host's name, for development. Its SPKI pin is logged."`
 	CertWait          bool          `group:"Certificates" help:"Start without a certificate and accept no connection until there is one."`
-	CertPoll          time.Duration `group:"Certificates" default:"60s" help:"How often certificate files are compared by content, beside being watched."`
-	CertExpiryUnready time.Duration `group:"Certificates" default:"0s" help:"How long before a certificate expires /readyz begins to fail; 0s is at its expiry."`
+	CertPoll          time.Duration `group:"Certificates" default:"60s" placeholder:"DURATION" help:"How often certificate files are compared by content, beside being watched."`
+	CertExpiryUnready time.Duration `group:"Certificates" default:"0s" placeholder:"DURATION" help:"How long before a certificate expires /readyz begins to fail; 0s is at its expiry."`
 	TLSProfile        string        `group:"Certificates" name:"tls-profile" default:"intermediate" enum:"intermediate,modern" help:"Mozilla's profile: intermediate is TLS 1.2 and 1.3, modern is TLS 1.3 only."`
 
 	TrustedProxies   proxies       `group:"HTTP" placeholder:"CIDR" help:"Peers whose X-Forwarded-* and X-Request-Id are believed and extended, as CIDRs or addresses separated by commas; the word unix stands for unix-socket peers. Everybody else's are overwritten."`
 	RewriteRedirects bool          `group:"HTTP" default:"true" help:"Turn http:// URLs that name this application into https:// in Location, Content-Location and Refresh."`
 	SecureCookies    bool          `group:"HTTP" help:"Add the Secure attribute to every cookie that the application sets."`
 	HSTS             bool          `group:"HTTP" name:"hsts" help:"Send Strict-Transport-Security where the application does not."`
-	HSTSMaxAge       time.Duration `group:"HTTP" name:"hsts-max-age" default:"8760h" help:"The max-age of --hsts."`
+	HSTSMaxAge       time.Duration `group:"HTTP" name:"hsts-max-age" default:"8760h" placeholder:"DURATION" help:"The max-age of --hsts."`
 	AccessLog        string        `group:"HTTP" default:"json" enum:"json,common,off" help:"Format of the access log on stdout: json, common (Common Log Format) or off."`
 
-	HandshakeTimeout  time.Duration `group:"Limits" default:"10s" help:"How long a TLS handshake may take."`
-	HeaderTimeout     time.Duration `group:"Limits" default:"10s" help:"How long a request head may take to arrive."`
-	IdleTimeout       time.Duration `group:"Limits" default:"60s" help:"How long a connection may be without a request, and a transfer without progress; it starts anew with every byte."`
-	TunnelIdleTimeout time.Duration `group:"Limits" default:"1h" help:"How long an upgraded connection, such as a WebSocket, may be without a byte in either direction."`
+	HandshakeTimeout  time.Duration `group:"Limits" default:"10s" placeholder:"DURATION" help:"How long a TLS handshake may take."`
+	HeaderTimeout     time.Duration `group:"Limits" default:"10s" placeholder:"DURATION" help:"How long a request head may take to arrive."`
+	IdleTimeout       time.Duration `group:"Limits" default:"60s" placeholder:"DURATION" help:"How long a connection may be without a request, and a transfer without progress; it starts anew with every byte."`
+	TunnelIdleTimeout time.Duration `group:"Limits" default:"1h" placeholder:"DURATION" help:"How long an upgraded connection, such as a WebSocket, may be without a byte in either direction."`
 	MaxHeaderBytes    app.Bytes     `group:"Limits" default:"32KiB" help:"Size of a request head; a larger one gets 431."`
 	HTTP2MaxStreams   int           `group:"Limits" name:"http2-max-streams" default:"100" placeholder:"N" help:"Concurrent HTTP/2 requests of one connection."`
 }
