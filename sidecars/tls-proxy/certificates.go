@@ -62,7 +62,7 @@ func newCertificates(c *Config, env *app.Env) (*certificates, error) {
 	env.Admin.Ready("certificate", cs.valid)
 	env.Admin.Note("certificate-files", cs.filesValid)
 	env.Admin.Note("certificate-expiry", cs.othersValid)
-	env.Admin.Table(admin.Table{Title: "Certificates", Head: []string{"File", "Names", "Key", "Expires", "SPKI pin"}, Rows: cs.rows})
+	env.Admin.Table(admin.Table{Title: "Certificates", Head: []string{"File", "Names", "Key", "Expires", "Serial"}, Rows: cs.rows})
 	return cs, nil
 }
 
@@ -139,7 +139,7 @@ func (cs *certificates) rows() [][]string {
 	}
 	var rows [][]string
 	for _, leaf := range set.Leaves() {
-		rows = append(rows, []string{leaf.File, strings.Join(leaf.Names, ", "), leaf.KeyType, leaf.NotAfter.UTC().Format("2006-01-02 15:04 UTC"), leaf.SPKI})
+		rows = append(rows, []string{leaf.File, strings.Join(leaf.Names, ", "), leaf.KeyType, leaf.NotAfter.UTC().Format("2006-01-02 15:04 UTC"), leaf.Serial})
 	}
 	return rows
 }
