@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/outrigger/outrigger/internal/spec"
 )
 
 // envName turns a flag's or a program's name into the form of a variable.
@@ -38,7 +40,7 @@ func unknownVariables(env map[string]string, prefix string, known []string) []un
 		if !strings.HasPrefix(name, prefix) || slices.Contains(known, name) || isServiceLink(name, value) {
 			continue
 		}
-		nearest, _ := nearestName(name, known)
+		nearest, _ := spec.Nearest(name, known)
 		out = append(out, unknownVariable{name: name, nearest: nearest})
 	}
 	slices.SortFunc(out, func(a, b unknownVariable) int { return strings.Compare(a.name, b.name) })
@@ -61,42 +63,10 @@ func reservedFlag(name string) bool {
 	return name == "port" || name == "host" || strings.HasPrefix(name, "service-")
 }
 
-// nearestName returns the candidate that differs from name by the fewest
-// letters, if it is near enough to be what was meant.
-func nearestName(name string, candidates []string) (string, bool) {
-	best, distance := "", max(2, len(name)/3)+1
-	for _, c := range candidates {
-		if d := editDistance(name, c); d < distance {
-			best, distance = c, d
-		}
-	}
-	return best, best != ""
-}
-
 // didYouMean returns "; did you mean X?" for the nearest candidate, or "".
 func didYouMean(name string, candidates []string) string {
-	if nearest, ok := nearestName(name, candidates); ok {
+	if nearest, ok := spec.Nearest(name, candidates); ok {
 		return "; did you mean " + nearest + "?"
 	}
 	return ""
-}
-
-// editDistance is the Levenshtein distance of two texts in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

@@ -22,8 +22,8 @@ type grammar struct {
 var errBadSpec = errors.New("wrong app.Spec")
 
 // build makes kong's model of the flags and sub-commands, wraps every mapper and
-// fills p.settings. kong gets neither environment names nor its own help: see
-// DESIGN's Configuration section for why.
+// fills p.settings. kong gets neither environment names nor its own help: it
+// splits digits off names, reads the process' environment, stops at the first error and prints values.
 func (p *parser) build() error {
 	program := p.spec.Config
 	if program == nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/outrigger/outrigger/internal/testkit"
 )
 
-// testAdmin is DESIGN's section of the admin port.
+// testAdmin checks the admin port, which is the same for every program.
 func testAdmin(t *testing.T, w way) {
 	t.Run("probes answer with reasons, one check at a time", func(t *testing.T) {
 		url := w.serve(t).AdminURL()

@@ -14,7 +14,7 @@ import (
 	"github.com/outrigger/outrigger/internal/testkit"
 )
 
-// testCommands is DESIGN's section of that name.
+// testCommands checks the sub-commands that every program has.
 func testCommands(t *testing.T, w way) {
 	t.Run("healthcheck asks the own admin port and ignores other settings", func(t *testing.T) { testHealthcheck(t, w) })
 	t.Run("version prints the version", func(t *testing.T) {

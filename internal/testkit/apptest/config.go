@@ -43,7 +43,7 @@ func (p Program) testSpec(t *testing.T) {
 	})
 }
 
-// testConfiguration is DESIGN's section of that name.
+// testConfiguration checks how every program is configured.
 func testConfiguration(t *testing.T, w way) {
 	t.Run("flag beats env beats file beats default", func(t *testing.T) { testPrecedence(t, w) })
 	t.Run("set but empty counts as set", func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/outrigger/outrigger/internal/testkit"
 )
 
-// testLifecycle is DESIGN's section of that name.
+// testLifecycle checks how every program starts, reloads and ends.
 func testLifecycle(t *testing.T, w way) {
 	t.Run("a busy port ends the start with 1 and names the address", func(t *testing.T) {
 		busy := testkit.HoldPort(t)

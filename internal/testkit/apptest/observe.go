@@ -15,7 +15,7 @@ import (
 	"github.com/outrigger/outrigger/internal/testkit"
 )
 
-// testObservability is DESIGN's section of that name.
+// testObservability checks what every program lets an operator see.
 func testObservability(t *testing.T, w way) {
 	t.Run("the log is JSON with constant lower-case messages", func(t *testing.T) { testLog(t, w) })
 	t.Run("the log may be text and quieter", func(t *testing.T) { testTextLog(t, w) })
