@@ -8,75 +8,69 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// requestBody reads a client's body under a deadline that moves on with each byte, as long as the client is the
-// one who is waited for: once the application has begun to answer, a quiet stream is a conversation.
+// requestBody reads a client's body and does not wait longer than the idle timeout for the next byte, as long as
+// the client is the one who is waited for: once the application has begun to answer, a quiet stream is a
+// conversation. A transport may still hold it when the exchange is over, so it keeps to itself.
 type requestBody struct {
-	x       *exchange
-	control *http.ResponseController
-	idle    time.Duration
+	body     io.Reader
+	control  *http.ResponseController
+	watch    watchdog
+	received atomic.Int64
+	ended    atomic.Bool // it was read to its end
 
-	mu    sync.Mutex
-	armed time.Time
-	state bodyState
+	mu      sync.Mutex
+	stopped bool // nobody wants the rest
 }
 
-type bodyState uint8
-
-const (
-	awaited   bodyState = iota // the client owes the rest
-	unhurried                  // read to its end, or the application has begun to answer
-	stopped                    // nobody wants the rest
-)
-
 func (x *exchange) requestBody() *requestBody {
-	x.body = &requestBody{x: x, control: http.NewResponseController(x.w), idle: x.h.opts.IdleTimeout}
-	return x.body
+	b := &requestBody{body: x.r.Body, control: http.NewResponseController(x.w)}
+	b.watch.idle, b.watch.bite = x.h.opts.IdleTimeout, b.wake
+	x.body = b
+	return b
 }
 
 // Read reads from the client.
 func (b *requestBody) Read(p []byte) (int, error) {
-	if !b.arm() {
+	if b.unwanted() {
 		return 0, errStopped
 	}
-	n, err := b.x.r.Body.Read(p)
-	b.x.received += int64(n)
+	b.watch.enter()
+	n, err := b.body.Read(p)
+	b.watch.leave()
+	b.received.Add(int64(n))
 	if err == io.EOF {
-		b.unhurry()
+		b.ended.Store(true)
 	}
 	return n, err
 }
 
-// arm moves the deadline on; a quarter of the timeout is the slack that saves setting a timer for every read.
-func (b *requestBody) arm() bool {
+func (b *requestBody) unwanted() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now := time.Now(); b.state == awaited && now.Sub(b.armed) > b.idle/4 {
-		_ = b.control.SetReadDeadline(now.Add(b.idle))
-		b.armed = now
-	}
-	return b.state != stopped
+	return b.stopped
 }
 
-// unhurry takes the deadline away.
-func (b *requestBody) unhurry() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.state == awaited {
-		b.state = unhurried
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
-}
+// wake makes a Read that waits return, and all later ones.
+func (b *requestBody) wake() { _ = b.control.SetReadDeadline(time.Unix(1, 0)) }
 
-// stop makes a Read that waits for the client return, now and for good.
+// unhurry lets the client take its time from now on.
+func (b *requestBody) unhurry() { b.watch.stop() }
+
+// stop makes a Read that waits for the client return, now and for good. The connection can carry no further
+// request then, unless the body had ended before.
 func (b *requestBody) stop() {
+	b.watch.stop()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.state = stopped
-	_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	if !b.stopped && !b.ended.Load() {
+		b.wake()
+	}
+	b.stopped = true
 }
 
-// isTimeout reports whether the client was too slow.
+// isTimeout reports whether somebody was too slow.
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

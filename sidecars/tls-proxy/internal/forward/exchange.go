@@ -28,6 +28,7 @@ type exchange struct {
 	last      bool // the client's connection carries no further request
 	wire      []byte
 	body      *requestBody // nil where the request has none
+	guard     guardedWriter
 
 	status   int
 	sent     int64 // bytes of the response body
@@ -132,6 +133,7 @@ func (x *exchange) finish() {
 		cause = http.ErrAbortHandler
 	}
 	h.opts.Metrics.inFlight.Add(-1)
+	x.letGo()
 	took := time.Since(x.start)
 	h.opts.Metrics.request(x, took)
 	if h.opts.AccessLog.Enabled() {
@@ -144,6 +146,17 @@ func (x *exchange) finish() {
 	}
 	if cause != nil {
 		panic(cause) // net/http ends the connection or stream, so that nobody takes what was sent for the whole
+	}
+}
+
+// letGo ends what the exchange has going with the client: the server may use the connection again, or never wait
+// for a body that nobody wants.
+func (x *exchange) letGo() {
+	if x.body != nil {
+		x.body.stop()
+		x.received += x.body.received.Load()
+	} else if x.last && x.r.ProtoMajor == 1 && x.r.ContentLength != 0 {
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0))
 	}
 }
 

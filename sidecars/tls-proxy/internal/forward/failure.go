@@ -5,11 +5,13 @@ package forward
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/outrigger/outrigger/internal/httpwire"
 	"github.com/outrigger/outrigger/sidecars/tls-proxy/internal/frontend"
@@ -30,6 +32,7 @@ var (
 	failMethod   = &failure{http.StatusMethodNotAllowed, "method_not_allowed", "this method cannot be forwarded"}
 	failTarget   = &failure{http.StatusBadRequest, "bad_target", "the request target is not valid"}
 	failSlowBody = &failure{http.StatusRequestTimeout, "client_timeout", "the request body did not arrive in time"}
+	failBody     = &failure{http.StatusBadRequest, "bad_body", "the request body is not valid"}
 	failClient   = &failure{statusClientGone, "client_gone", ""}
 	failRefused  = &failure{http.StatusServiceUnavailable, "app_refused", "the application is not accepting connections"}
 	failQueue    = &failure{http.StatusServiceUnavailable, "hold_full", "too many requests wait for the application"}
@@ -44,35 +47,43 @@ var (
 
 // failures are all of them, so that each metric series exists from the start.
 var failures = []*failure{
-	failMethod, failTarget, failSlowBody, failClient, failRefused, failQueue, failStopping, failDialTime,
+	failMethod, failTarget, failSlowBody, failBody, failClient, failRefused, failQueue, failStopping, failDialTime,
 	failDial, failSlow, failReset, failProtocol, failSwitch,
 }
 
 // failureOf sorts an error of the way to the application and back.
 func (x *exchange) failureOf(err error) *failure {
-	if dial, ok := errors.AsType[*httpwire.DialError](err); ok {
-		return dialFailure(dial.Err)
-	}
-	if body, ok := errors.AsType[*httpwire.RequestBodyError](err); ok {
-		if isTimeout(body.Err) {
-			return failSlowBody
-		}
-		return failClient
-	}
-	if _, ok := errors.AsType[*clientError](err); ok {
-		return failClient
-	}
+	_, writing := errors.AsType[*clientError](err)
+	body, reading := errors.AsType[*httpwire.RequestBodyError](err)
 	switch {
 	case errors.Is(context.Cause(x.r.Context()), frontend.ErrCancelled):
 		return failStopping
-	case x.r.Context().Err() != nil:
+	case (writing || reading) && isTimeout(err):
+		return failSlowBody
+	case writing || x.r.Context().Err() != nil:
 		return failClient
-	case errors.Is(err, httpwire.ErrResponseTimeout):
+	case reading && x.r.ProtoMajor == 1 && !broken(body.Err):
+		return failBody
+	case reading:
+		return failClient
+	}
+	if dial, ok := errors.AsType[*httpwire.DialError](err); ok {
+		return dialFailure(dial.Err)
+	}
+	timeout, ok := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, httpwire.ErrResponseTimeout), ok && timeout.Timeout():
 		return failSlow
 	case httpwire.IsProtocolError(err):
 		return failProtocol
 	}
 	return failReset
+}
+
+// broken reports whether reading a body failed because the client's connection has ended, and not for what it sent.
+func broken(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
 func dialFailure(err error) *failure {
@@ -89,7 +100,8 @@ func dialFailure(err error) *failure {
 
 // refused reports whether nobody listens at the target: the application is down or restarting.
 func refused(err error) bool {
-	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, os.ErrNotExist) || errors.Is(err, net.ErrClosed)
+	// EAGAIN is how a unix socket says that its queue is full.
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EAGAIN) || errors.Is(err, os.ErrNotExist) || errors.Is(err, net.ErrClosed)
 }
 
 // answer sends a failure to the client, unless there is no client any more.
@@ -114,8 +126,13 @@ func (x *exchange) answer(f *failure) {
 	if f.status == http.StatusMethodNotAllowed {
 		header["Allow"] = []string{"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}
 	}
-	if x.r.ContentLength != 0 {
-		x.last = true // its body may not have been read
+	control := http.NewResponseController(x.w)
+	switch {
+	case x.r.ProtoMajor == 2:
+		_ = control.SetWriteDeadline(time.Now().Add(x.h.opts.IdleTimeout))
+	case x.r.ContentLength != 0 && (x.body == nil || !x.body.ended.Load()):
+		x.last = true
+		_ = control.EnableFullDuplex() // else net/http waits for the rest of the body before it answers
 	}
 	x.endConnection(header)
 	x.w.WriteHeader(f.status)

@@ -62,8 +62,8 @@ func (x *exchange) compose(req *httpwire.Request) *failure {
 		x.wire = append(x.wire, "\r\n"...)
 	case length < 0:
 		x.wire = append(x.wire, "Transfer-Encoding: chunked\r\n"...)
-		if len(r.Trailer) > 0 {
-			x.wire = httpwire.AppendField(x.wire, "Trailer", strings.Join(keys(r.Trailer), ", "))
+		if len(x.trailer()) > 0 {
+			x.wire = httpwire.AppendField(x.wire, "Trailer", strings.Join(keys(x.trailer()), ", "))
 		}
 	}
 	if expect {
@@ -109,7 +109,6 @@ func (x *exchange) inline(length int) *failure {
 	if _, err := io.ReadFull(body, x.wire[from:]); err != nil {
 		return x.failureOf(&httpwire.RequestBodyError{Err: err})
 	}
-	body.unhurry()
 	return nil
 }
 
@@ -118,12 +117,25 @@ func (x *exchange) stream(req *httpwire.Request, length int64, expect bool) {
 	body := x.requestBody()
 	req.Body, req.Length, req.ExpectContinue = body, length, expect
 	req.StopBody = body.stop
-	req.Trailer = func() http.Header { return x.r.Trailer }
+	req.Trailer = x.trailer
 	if x.r.ProtoMajor == 1 {
 		// The response may begin while the request is still coming; without this, net/http would swallow the
 		// rest of the request first.
 		_ = http.NewResponseController(x.w).EnableFullDuplex()
 	}
+}
+
+// trailer returns the request's trailer fields as far as the application gets them: one that merges them into the
+// header must not be told there what the header would not have told it.
+func (x *exchange) trailer() http.Header {
+	nominated := x.r.Header["Connection"]
+	trailer := x.r.Trailer
+	for name := range trailer {
+		if !x.passes(name, nominated) {
+			delete(trailer, name)
+		}
+	}
+	return trailer
 }
 
 // informational passes a 1xx response on. The map that the final response will be read into is lent to it.
@@ -174,16 +186,17 @@ func (x *exchange) endConnection(header http.Header) {
 // of a stream, whose first part may be a while away.
 func (x *exchange) copyBody(resp *httpwire.Response) error {
 	guard := x.guardWrites()
+	defer guard.end()
 	if resp.Length == httpwire.Unknown && !resp.Buffered() {
 		if err := guard.flush(); err != nil {
-			return &clientError{err}
+			return err
 		}
 	}
 	for {
 		part, err := resp.Next()
 		if len(part) > 0 {
 			if werr := guard.write(part); werr != nil {
-				return &clientError{werr}
+				return werr
 			}
 			x.sent += int64(len(part))
 		}
@@ -194,7 +207,7 @@ func (x *exchange) copyBody(resp *httpwire.Response) error {
 			return err
 		case !resp.Buffered():
 			if werr := guard.flush(); werr != nil {
-				return &clientError{werr}
+				return werr
 			}
 		}
 	}
@@ -215,9 +228,13 @@ func (x *exchange) sendTrailer(announced []string, trailer http.Header) {
 	}
 }
 
-// abort ends a response that cannot be completed. What the client has so far must not look whole.
+// abort ends a response that cannot be completed. What the client has so far must not look whole: to HTTP/1.0 a
+// proper end of the TLS connection is the end of the body.
 func (x *exchange) abort(err error) {
 	x.fail(x.failureOf(err).reason)
+	if !x.r.ProtoAtLeast(1, 1) {
+		x.conn.Conn.Close()
+	}
 	panic(http.ErrAbortHandler)
 }
 

@@ -3,8 +3,8 @@
 package forward
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"io"
 	"maps"
 	"net"
@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/outrigger/outrigger/internal/httpwire"
@@ -21,6 +22,10 @@ import (
 
 // authority stands for the application in URLs that only the transport sees; requests carry the client's Host.
 const authority = "app"
+
+// expectTimeout is how long an application that is asked for leave to send a body may stay silent before it is sent
+// all the same.
+const expectTimeout = time.Second
 
 // h2cTransport speaks cleartext HTTP/2 by prior knowledge (RFC 9113, section 3.3), for gRPC servers.
 func h2cTransport(d *dialer, o Options) *http.Transport {
@@ -37,6 +42,7 @@ func h2cTransport(d *dialer, o Options) *http.Transport {
 		Protocols:             protocols,
 		DisableCompression:    true,
 		ResponseHeaderTimeout: o.ResponseTimeout,
+		ExpectContinueTimeout: expectTimeout,
 		IdleConnTimeout:       time.Minute, // one connection serves all: it holds no worker of the application
 		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 30 * time.Second},
 	}
@@ -47,20 +53,28 @@ func (x *exchange) overHTTP2() {
 	ctx, stop := context.WithCancel(x.r.Context())
 	defer stop()
 	relayed := &informationals{x: x}
-	req := x.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: relayed.got}))
+	var working atomic.Bool // the application has the request
+	req := x.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		Got1xxResponse: relayed.got,
+		GotConn: func(httptrace.GotConnInfo) {
+			if !working.Swap(true) {
+				x.h.streams.Add(1)
+			}
+		},
+	}))
+	defer func() {
+		if working.Load() {
+			x.h.streams.Add(-1)
+		}
+	}()
 	asked := time.Now()
 	resp, err := x.h.http2.RoundTrip(req)
 	relayed.end()
 	x.upstream = time.Since(asked)
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() && ctx.Err() == nil {
-		err = httpwire.ErrResponseTimeout
-	}
 	if err != nil {
 		x.answer(x.failureOf(err))
 		return
 	}
-	x.h.streams.Add(1)
-	defer x.h.streams.Add(-1)
 	defer resp.Body.Close()
 	x.respondHTTP2(resp)
 }
@@ -68,13 +82,16 @@ func (x *exchange) overHTTP2() {
 // request makes the outgoing request; its URL holds the target's bytes as they came.
 func (x *exchange) request(ctx context.Context) *http.Request {
 	path, query, hasQuery := strings.Cut(x.target, "?")
+	if strings.HasPrefix(path, "//") {
+		path = "//" + cmp.Or(x.r.Host, authority) + path // what the transport cuts off again
+	}
 	out := &http.Request{
 		Method:        x.r.Method,
-		URL:           &url.URL{Scheme: "http", Host: authority, Opaque: "//" + authority + path, RawQuery: query, ForceQuery: hasQuery && query == ""},
+		URL:           &url.URL{Scheme: "http", Host: authority, Opaque: path, RawQuery: query, ForceQuery: hasQuery && query == ""},
 		Host:          x.r.Host,
 		Header:        make(http.Header, len(x.r.Header)+6),
 		ContentLength: x.r.ContentLength,
-		Trailer:       x.r.Trailer,
+		Trailer:       x.trailer(),
 	}
 	x.eachField(func(name, value string) {
 		key := textproto.CanonicalMIMEHeaderKey(name)
@@ -138,7 +155,7 @@ func (x *exchange) respondHTTP2(resp *http.Response) {
 	x.mend(header)
 	if x.body != nil {
 		x.body.unhurry()
-		x.last = x.last || x.r.ProtoMajor == 1 // its end may not have been read
+		x.last = x.last || x.r.ProtoMajor == 1 && !x.body.ended.Load()
 	}
 	x.endConnection(header)
 	x.status = resp.StatusCode
@@ -155,9 +172,10 @@ func (x *exchange) respondHTTP2(resp *http.Response) {
 // whose first message is a while away must not wait for it.
 func (x *exchange) copyStream(resp *http.Response) error {
 	guard := x.guardWrites()
+	defer guard.end()
 	if resp.ContentLength < 0 {
 		if err := guard.flush(); err != nil {
-			return &clientError{err}
+			return err
 		}
 	}
 	buf := streamBuffers.Get().(*[32 << 10]byte)
@@ -166,7 +184,7 @@ func (x *exchange) copyStream(resp *http.Response) error {
 		n, err := resp.Body.Read(buf[:])
 		if n > 0 {
 			if werr := guard.write(buf[:n]); werr != nil {
-				return &clientError{werr}
+				return werr
 			}
 			x.sent += int64(n)
 		}
@@ -178,7 +196,7 @@ func (x *exchange) copyStream(resp *http.Response) error {
 		}
 		if resp.ContentLength < 0 || x.sent < resp.ContentLength {
 			if werr := guard.flush(); werr != nil {
-				return &clientError{werr}
+				return werr
 			}
 		}
 	}

@@ -4,50 +4,79 @@ package forward
 
 import (
 	"net/http"
+	"os"
 	"time"
 )
 
-// guardedWriter writes a response body under a deadline that moves on as the client takes it. Over HTTP/1.1 the
-// connection itself has such a deadline (frontend.Conn); an HTTP/2 client can also stop by leaving its flow
-// control window closed, which only the stream's deadline notices.
+// progressUnit is how much of a response an HTTP/2 client has to take within the idle timeout.
+const progressUnit = 32 << 10
+
+// guardedWriter writes a response body and gives up where the client takes nothing for the idle timeout. Over
+// HTTP/1.1 the connection itself sees to that (frontend.Conn); an HTTP/2 client can also stop by leaving its flow
+// control window closed, which only a watch on the stream notices.
 type guardedWriter struct {
 	w       http.ResponseWriter
-	control *http.ResponseController // nil until needed
 	flusher http.Flusher
-	idle    time.Duration // 0 for HTTP/1.1
-	armed   time.Time
+	control *http.ResponseController // nil for HTTP/1.1, as is watch
+	watch   *watchdog
 }
 
-func (x *exchange) guardWrites() guardedWriter {
-	g := guardedWriter{w: x.w}
+func (x *exchange) guardWrites() *guardedWriter {
+	g := &x.guard
+	*g = guardedWriter{w: x.w}
 	g.flusher, _ = x.w.(http.Flusher)
 	if x.r.ProtoMajor == 2 {
-		g.idle = x.h.opts.IdleTimeout
+		control := http.NewResponseController(x.w)
+		g.control = control
+		g.watch = &watchdog{idle: x.h.opts.IdleTimeout, bite: func() { _ = control.SetWriteDeadline(time.Unix(1, 0)) }}
 	}
 	return g
 }
 
 func (g *guardedWriter) write(p []byte) error {
-	g.arm()
-	_, err := g.w.Write(p)
-	return err
-}
-
-func (g *guardedWriter) flush() error {
-	g.arm()
-	g.flusher.Flush()
+	if g.control == nil {
+		_, err := g.w.Write(p)
+		return clientErrorOf(err)
+	}
+	for len(p) > 0 {
+		n := min(len(p), progressUnit)
+		g.watch.enter()
+		_, err := g.w.Write(p[:n])
+		if g.watch.leave() {
+			err = os.ErrDeadlineExceeded
+		}
+		if err != nil {
+			return clientErrorOf(err)
+		}
+		p = p[n:]
+	}
 	return nil
 }
 
-func (g *guardedWriter) arm() {
-	if g.idle == 0 {
-		return
+func (g *guardedWriter) flush() error {
+	if g.control == nil {
+		g.flusher.Flush()
+		return nil
 	}
-	if now := time.Now(); now.Sub(g.armed) > g.idle/4 {
-		if g.control == nil {
-			g.control = http.NewResponseController(g.w)
-		}
-		_ = g.control.SetWriteDeadline(now.Add(g.idle))
-		g.armed = now
+	g.watch.enter()
+	g.flusher.Flush()
+	if g.watch.leave() {
+		return clientErrorOf(os.ErrDeadlineExceeded)
 	}
+	return nil
+}
+
+// end ends the watch. What net/http still holds back has one idle timeout to go out behind the handler's back.
+func (g *guardedWriter) end() {
+	if g.control != nil {
+		g.watch.stop()
+		_ = g.control.SetWriteDeadline(time.Now().Add(g.watch.idle))
+	}
+}
+
+func clientErrorOf(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &clientError{err}
 }

@@ -98,6 +98,8 @@ func (f *Frontend) server() *http.Server {
 		ReadHeaderTimeout: f.opts.HeaderTimeout,
 		IdleTimeout:       f.opts.IdleTimeout,
 		MaxHeaderBytes:    f.opts.MaxHeaderBytes,
+		// OPTIONS * asks the application, not the proxy.
+		DisableGeneralOptionsHandler: true,
 		// What clients do wrong is counted; here it would be a line per port scan.
 		ErrorLog:    slog.NewLogLogger(f.opts.Log.Handler(), slog.LevelDebug),
 		ConnContext: withConn,
