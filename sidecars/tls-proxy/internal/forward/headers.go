@@ -39,13 +39,24 @@ func hopByHop(name string) bool {
 	return false
 }
 
-// isAlias reports whether name, read as CGI does, is one of the fields that this proxy sets or removes.
+// isAlias reports whether name, read as CGI does, is one of the fields that this proxy sets or removes. Some servers
+// turn no more than "_" and "." into the underscore of a variable, some every character but letters and digits.
 func isAlias(name string) bool {
-	if strings.IndexByte(name, '_') < 0 && strings.IndexByte(name, '.') < 0 {
+	if strings.IndexFunc(name, isOdd) < 0 {
 		return false
 	}
-	plain := textproto.CanonicalMIMEHeaderKey(strings.NewReplacer("_", "-", ".", "-").Replace(name))
+	plain := textproto.CanonicalMIMEHeaderKey(strings.Map(func(r rune) rune {
+		if isOdd(r) {
+			return '-'
+		}
+		return r
+	}, name))
 	return identity[plain] || impersonating(plain) || hopByHop(plain) || plain == "Proxy" || plain == "Content-Length"
+}
+
+// isOdd reports whether a character of a field name is neither letter nor digit nor hyphen.
+func isOdd(r rune) bool {
+	return r != '-' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
 }
 
 // passes reports whether a request field goes on to the application. nominated are the Connection values, whose
