@@ -33,7 +33,11 @@ type sender struct {
 	err    error         // valid once failed is set or done is closed
 }
 
-func newSender(cn *conn, req *Request) *sender { return &sender{conn: cn, req: req} }
+func newSender(cn *conn, req *Request) *sender {
+	s := &sender{conn: cn, req: req}
+	s.read.Store(req.Length == 0)
+	return s
+}
 
 // start begins to send. It is called at most once, by the goroutine that calls stop and sent.
 func (s *sender) start() {
@@ -89,7 +93,10 @@ func (s *sender) ended() bool {
 
 // sent reports, once the response is whole, whether the request is.
 func (s *sender) sent() bool {
-	if !s.read.Load() {
+	if s.ended() {
+		return s.err == nil
+	}
+	if s.done == nil || !s.read.Load() {
 		return false
 	}
 	timer := time.NewTimer(lastWrite)
@@ -134,7 +141,6 @@ func (s *sender) sendPlain(buf []byte) error {
 			return &RequestBodyError{noEOF(err)}
 		}
 	}
-	s.read.Store(true)
 	return nil
 }
 
