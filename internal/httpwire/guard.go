@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 )
 
@@ -15,20 +16,23 @@ import (
 //
 //   - Content-Length together with Transfer-Encoding;
 //   - Transfer-Encoding in an HTTP/1.0 request, which net/http ignores;
-//   - a folded header line.
+//   - a Content-Length that is no number, or padded to hide it;
+//   - a folded header or trailer line;
+//   - a chunk whose size is no number, or is not its size.
 //
-// To refuse, it puts a line that is no field into the head and ends the stream behind it, so that the server
-// answers 400 itself, in its turn behind earlier responses, and closes.
+// To refuse a head, it puts a line that is no field into it and ends the stream behind it, so that the server
+// answers 400 itself, in its turn behind earlier responses, and closes. Within a body the stream just ends.
 //
 // A request with an Upgrade field is the last that a Guard follows, since the bytes behind it may be another
-// protocol: the server must close the connection where it does not switch.
+// protocol: the server must close the connection where it does not switch. net/http does not where it answers
+// "OPTIONS *" by itself, so http.Server.DisableGeneralOptionsHandler must be set.
 type Guard struct {
 	net.Conn
 	refused func(reason string)
 
 	state   guardState
 	left    int64  // of the body or the chunk
-	line    []byte // the beginning (of a request line: the end) of a line that came in several reads
+	line    []byte // the beginning (of a request line: the end) of a line that came in several reads, its LF not
 	pending string // to be delivered before the stream ends
 
 	version11, length, coding, upgrade bool // seen in this head
@@ -49,11 +53,22 @@ const (
 	ended   // refused: nothing more is delivered
 )
 
-// maxGuardLine is how much of a split line is kept: more than any name or number that matters.
+// Reasons of a refusal.
+const (
+	contentLengthAndTransferEncoding = "content_length_and_transfer_encoding"
+	transferEncodingInHTTP10         = "transfer_encoding_in_http_1_0"
+	malformedContentLength           = "malformed_content_length"
+	foldedHeader                     = "folded_header"
+	malformedChunk                   = "malformed_chunk"
+)
+
+// maxGuardLine is the length of the longest line that matters as a whole: more than any number takes. One byte more
+// of a split line is kept, so that a longer one is known as such.
 const maxGuardLine = 64
 
 // NewGuard returns conn under guard. refused, which may be nil, is told each refusal's reason, one of
-// "content_length_and_transfer_encoding", "transfer_encoding_in_http_1_0", "folded_header", "malformed_chunk".
+// "content_length_and_transfer_encoding", "transfer_encoding_in_http_1_0", "malformed_content_length",
+// "folded_header", "malformed_chunk".
 func NewGuard(conn net.Conn, refused func(reason string)) *Guard {
 	return &Guard{Conn: conn, refused: refused}
 }
@@ -125,15 +140,15 @@ func (g *Guard) follow(b []byte) int {
 // keepPart remembers a line that has not ended yet: its end where it is a request line (the version stands
 // there), else its beginning.
 func (g *Guard) keepPart(part []byte) {
+	const limit = maxGuardLine + 1
 	if g.state == atRequestLine {
-		g.line = append(g.line, part[max(0, len(part)-maxGuardLine):]...)
-		if extra := len(g.line) - maxGuardLine; extra > 0 {
+		g.line = append(g.line, part[max(0, len(part)-limit):]...)
+		if extra := len(g.line) - limit; extra > 0 {
 			g.line = append(g.line[:0], g.line[extra:]...)
 		}
 		return
 	}
-	room := max(0, maxGuardLine-len(g.line))
-	g.line = append(g.line, part[:min(len(part), room)]...)
+	g.line = append(g.line, part[:min(len(part), limit-len(g.line))]...)
 }
 
 // whole joins line with what came of it before and strips the CR.
@@ -150,6 +165,9 @@ func (g *Guard) whole(line []byte) []byte {
 func (g *Guard) take(line []byte) string {
 	switch g.state {
 	case atRequestLine:
+		if len(bytes.TrimRight(line, "\r")) == 0 {
+			return "" // empty lines that net/http, too, skips behind a POST, or answers 400 to
+		}
 		g.version11 = bytes.HasSuffix(line, []byte(" HTTP/1.1"))
 		g.state = inHead
 	case inHead:
@@ -161,7 +179,7 @@ func (g *Guard) take(line []byte) string {
 	case atChunkSize:
 		size, ok := parseChunkSize(line)
 		if !ok {
-			return "malformed_chunk"
+			return malformedChunk
 		}
 		g.left = size
 		g.state = inChunk
@@ -170,12 +188,15 @@ func (g *Guard) take(line []byte) string {
 		}
 	case atChunkEnd:
 		if len(line) != 0 {
-			return "malformed_chunk"
+			return malformedChunk
 		}
 		g.state = atChunkSize
 	case inTrailer:
-		if len(line) == 0 {
+		switch {
+		case len(line) == 0:
 			g.begin()
+		case line[0] == ' ' || line[0] == '\t':
+			return foldedHeader
 		}
 	}
 	return ""
@@ -185,17 +206,21 @@ func (g *Guard) take(line []byte) string {
 func (g *Guard) field(line []byte) string {
 	switch line[0] {
 	case ' ', '\t':
-		return "folded_header"
+		return foldedHeader
 	case 'c', 'C':
 		if value, ok := cutField(line, "content-length"); ok {
+			size, err := strconv.ParseUint(string(value), 10, 63)
+			if err != nil || len(line) > maxGuardLine {
+				return malformedContentLength
+			}
 			g.length = true
-			g.contentLength = decimal(value)
+			g.contentLength = int64(size)
 		}
 	case 't', 'T':
 		if _, ok := cutField(line, "transfer-encoding"); ok {
 			g.coding = true
 			if !g.version11 {
-				return "transfer_encoding_in_http_1_0"
+				return transferEncodingInHTTP10
 			}
 		}
 	case 'u', 'U':
@@ -204,7 +229,7 @@ func (g *Guard) field(line []byte) string {
 		}
 	}
 	if g.length && g.coding {
-		return "content_length_and_transfer_encoding"
+		return contentLengthAndTransferEncoding
 	}
 	return ""
 }
@@ -215,18 +240,6 @@ func cutField(line []byte, name string) ([]byte, bool) {
 		return nil, false
 	}
 	return bytes.Trim(line[len(name)+1:], " \t"), true
-}
-
-// decimal returns the number that the digits of b say, 0 where they are none: the server refuses such a length.
-func decimal(b []byte) int64 {
-	var n int64
-	for _, c := range b {
-		if c < '0' || c > '9' || n > (1<<62)/10 {
-			return 0
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n
 }
 
 func (g *Guard) endHead() {
