@@ -153,8 +153,8 @@ func (x *exchange) respondHTTP1(req *httpwire.Request, resp *httpwire.Response) 
 	header := x.w.Header()
 	trailers := header["Trailer"]
 	dropHopByHop(header)
-	if resp.Length == httpwire.Unknown {
-		delete(header, "Content-Length")
+	if resp.Length == httpwire.Unknown || resp.Status == http.StatusNotModified {
+		delete(header, "Content-Length") // of a 304 some clients would take it for a body that is missing
 	}
 	x.mend(header)
 	if x.body != nil {
@@ -233,7 +233,7 @@ func (x *exchange) sendTrailer(announced []string, trailer http.Header) {
 func (x *exchange) abort(err error) {
 	x.fail(x.failureOf(err).reason)
 	if !x.r.ProtoAtLeast(1, 1) {
-		x.conn.Conn.Close()
+		x.conn.Reset()
 	}
 	panic(http.ErrAbortHandler)
 }

@@ -151,6 +151,12 @@ func (x *exchange) respondHTTP2(resp *http.Response) {
 	announced := keys(resp.Trailer)
 	if len(announced) > 0 {
 		header["Trailer"] = []string{strings.Join(announced, ", ")}
+		if x.r.ProtoMajor == 1 {
+			delete(header, "Content-Length") // trailers need the chunked coding
+		}
+	}
+	if resp.StatusCode == http.StatusNotModified {
+		delete(header, "Content-Length")
 	}
 	x.mend(header)
 	if x.body != nil {

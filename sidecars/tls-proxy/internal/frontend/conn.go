@@ -163,6 +163,14 @@ func (c *Conn) Close() error {
 	return nil
 }
 
+// Reset ends the connection so that nobody takes the end for a proper one.
+func (c *Conn) Reset() {
+	if tcp, ok := c.Conn.(interface{ SetLinger(seconds int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
+	c.Conn.Close()
+}
+
 // CloseWrite sends the end of the stream.
 func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {

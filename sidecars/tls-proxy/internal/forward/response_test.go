@@ -1,0 +1,560 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package forward_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/outrigger/outrigger/internal/testkit"
+)
+
+func TestInformationalResponsesPassInOrder(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	app.Respond("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nLink: </b.js>\r\nConnection: X-Private\r\nX-Private: 1\r\n\r\n" +
+		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX-Final: 1\r\nContent-Length: 2\r\n\r\nok")
+	p := newProxy(t, app.Addr())
+	for _, protocol := range protocols {
+		var interim []string
+		req := p.request("GET", "/", nil)
+		req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+			Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+				interim = append(interim, fmt.Sprint(code, header))
+				return nil
+			},
+		}))
+		answer, err := p.do(p.client(protocol), req)
+		if err != nil || answer.Status != 200 || answer.Body != "ok" || answer.Header.Get("X-Final") != "1" || answer.Header.Get("Link") != "" {
+			t.Errorf("%s: %v %v", protocol, answer, err)
+		}
+		want := []string{"102 map[]", "103 map[Link:[</a.css> </b.js>]]", "100 map[]"}
+		if diff := cmp.Diff(want, interim); diff != "" {
+			t.Errorf("%s: %s", protocol, diff)
+		}
+	}
+}
+
+func TestAnInterimHeadIsSentAtOnce(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	gate := make(chan struct{})
+	app.Handle(func(x *testkit.RawExchange) {
+		_ = x.Send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+		x.Wait(gate)
+		_ = x.Send("HTTP/1.1 204 No Content\r\n\r\n")
+	})
+	p := newProxy(t, app.Addr())
+	c := p.dial()
+	c.Send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+	if r := c.ReadResponse("GET"); r.Status() != 103 || r.Value("Link") != "</a>" {
+		t.Errorf("first: %q", r.Head)
+	}
+	close(gate)
+	if r := c.ReadResponse("GET"); r.Status() != 204 || r.Has("Link") {
+		t.Errorf("then: %q", r.Head)
+	}
+}
+
+func TestAnExpectationIsTheAppsToAccept(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	gate := make(chan struct{})
+	app.Handle(func(x *testkit.RawExchange) {
+		if x.Request().Value("Expect") != "100-continue" {
+			t.Errorf("the app got %q", x.Request().Head)
+		}
+		x.Wait(gate)
+		_ = x.Send("HTTP/1.1 100 Continue\r\n\r\n")
+		_ = x.Send(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(x.ReadBody().Content()), x.ReadBody().Content()))
+	})
+	p := newProxy(t, app.Addr())
+	c := p.dial()
+	c.Send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+	app.WaitHead(1)
+	close(gate)
+	if r := c.ReadResponse("PUT"); r.Status() != 100 {
+		t.Fatalf("first: %q", r.Head)
+	}
+	c.Send("body")
+	if r := c.ReadResponse("PUT"); r.Status() != 200 || r.Content() != "body" || r.Has("Connection") {
+		t.Errorf("then: %q %q", r.Head, r.Body)
+	}
+	c.Send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-Continue\r\n\r\nbody") // one that does not wait
+	if r := c.ReadResponse("PUT"); r.Status() != 100 && r.Status() != 200 {
+		t.Errorf("the connection's next answer: %q", r.Head)
+	}
+}
+
+func TestAnExpectationIsTheAppsToRefuse(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	app.Handle(func(x *testkit.RawExchange) {
+		_ = x.Send("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno")
+		_, _ = io.ReadAll(x.Conn) // whatever comes: it must be nothing
+		x.Close()
+	})
+	p := newProxy(t, app.Addr())
+	for range 2 {
+		c := p.dial()
+		c.Send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+		if r := c.ReadResponse("PUT"); r.Status() != 417 || r.Content() != "no" || r.Value("Connection") != "close" {
+			t.Errorf("answer: %q", r.Head)
+		}
+		// Also where the client neither sends the body nor leaves, as it may.
+		if rest, err := c.ReadAll(); rest != "" || err != nil {
+			t.Errorf("behind the answer: %q %v", rest, err)
+		}
+	}
+	if app.WaitHead(1).Conn == app.WaitHead(2).Conn {
+		t.Error("the connection to the app was used again")
+	}
+}
+
+func TestAnExpectationIsAnHTTP2AppsToAcceptAndRefuse(t *testing.T) {
+	p := newProxy(t, h2cApp(t, acceptOrRefuse))
+	for path, want := range map[string]int{"/yes": 200, "/no": 417} {
+		c := p.dial()
+		c.Send("PUT " + path + " HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+		r := c.ReadResponse("PUT")
+		if want == 200 && r.Status() == 100 {
+			c.Send("body")
+			r = c.ReadResponse("PUT")
+		}
+		if r.Status() != want {
+			t.Errorf("%s: %q", path, r.Head)
+		}
+	}
+}
+
+func acceptOrRefuse(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/no" {
+		w.WriteHeader(417)
+		return
+	}
+	_, _ = io.Copy(w, r.Body)
+}
+
+// net/http accepts expectations over HTTP/2 itself; what the app says of the request still reaches the client.
+func TestARefusalReachesAnHTTP2ClientThatExpectsLeave(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	app.Handle(func(x *testkit.RawExchange) {
+		_ = x.Send("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno")
+		x.Close()
+	})
+	p := newProxy(t, app.Addr())
+	grpc := newProxy(t, h2cApp(t, acceptOrRefuse))
+	for _, to := range []*proxy{p, grpc} {
+		req := to.request("PUT", "/no", strings.NewReader("body"))
+		req.Header.Set("Expect", "100-continue")
+		if answer, err := to.do(to.client("h2"), req); err != nil || answer.Status != 417 {
+			t.Errorf("%v %v", answer, err)
+		}
+	}
+}
+
+func TestAnAppThatIgnoresAnExpectationGetsTheBodyAfterAMoment(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	p := newProxy(t, app.Addr())
+	c := p.dial()
+	c.Send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+	if r := c.ReadResponse("PUT"); r.Status() != 100 {
+		t.Fatalf("first: %q", r.Head)
+	}
+	c.Send("body")
+	if r := c.ReadResponse("PUT"); r.Status() != 200 || app.WaitRequest(1).Content() != "body" {
+		t.Errorf("then: %q", r.Head)
+	}
+}
+
+func TestTrailersPassBothWays(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	app.Respond("HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nX-Late: 2\r\nX-Late: 3\r\nConnection: close\r\n\r\n")
+	echo := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, "ok")
+		w.Header().Set("X-Sum", "1")
+		w.Header()[http.TrailerPrefix+"X-Late"] = []string{"2", "3"}
+		w.Header().Set(http.TrailerPrefix+"X-Got", r.Trailer.Get("X-Req"))
+	}
+	for name, to := range map[string]*proxy{"HTTP/1.1": newProxy(t, app.Addr()), "h2c": newProxy(t, h2cApp(t, echo))} {
+		for _, protocol := range protocols {
+			req := to.request("POST", "/", strings.NewReader("body"))
+			req.ContentLength = -1
+			req.Trailer = http.Header{"X-Req": {"9"}}
+			req.Header.Set("Te", "trailers")
+			resp, err := to.client(protocol).Do(req)
+			if err != nil {
+				t.Errorf("%s to %s: %v", protocol, name, err)
+				continue
+			}
+			body, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if err != nil || string(body) != "ok" || resp.Trailer.Get("X-Sum") != "1" || !slices.Equal(resp.Trailer["X-Late"], []string{"2", "3"}) || resp.Trailer["Connection"] != nil {
+				t.Errorf("%s to %s: %q %v, trailers %v", protocol, name, body, err, resp.Trailer)
+			}
+			if name == "h2c" {
+				if got := resp.Trailer.Get("X-Got"); got != "9" {
+					t.Errorf("%s to h2c: the app's trailer is %q", protocol, got)
+				}
+				continue
+			}
+			if got := app.WaitRequest(1); got.Value("Trailer") != "X-Req" || !slices.Equal(got.Trailers(), []string{"X-Req: 9"}) {
+				t.Errorf("%s: the app got trailers %q", protocol, got.Trailers())
+			}
+			app.Forget()
+		}
+	}
+}
+
+func TestTrailersWithoutABodyPass(t *testing.T) {
+	p := newProxy(t, h2cApp(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/grpc")
+		w.WriteHeader(200)
+		w.Header().Set(http.TrailerPrefix+"Grpc-Status", "5")
+	}))
+	resp, err := p.client("h2").Do(p.request("POST", "/x.Y/Z", http.NoBody))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	if got := resp.Trailer.Get("Grpc-Status") + resp.Header.Get("Grpc-Status"); got != "5" {
+		t.Errorf("trailers %v, header %v", resp.Trailer, resp.Header)
+	}
+}
+
+// framings are responses that end in every way there is, with the body that they hold.
+var framings = map[string]struct{ raw, body string }{
+	"length":             {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", "body"},
+	"length 0":           {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ""},
+	"chunked":            {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nbo\r\n02\r\ndy\r\n0\r\n\r\n", "body"},
+	"chunked, empty":     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", ""},
+	"chunked and length": {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", "body"},
+	"by the end":         {"HTTP/1.1 200 OK\r\n\r\nbody", "body"},
+	"HTTP/1.0":           {"HTTP/1.0 200 OK\r\n\r\nbody", "body"},
+	"HTTP/1.0, length":   {"HTTP/1.0 200 OK\r\nContent-Length: 4\r\n\r\nbody", "body"},
+	"HTTP/1.0, kept":     {"HTTP/1.0 200 OK\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nbody", "body"},
+	"line feeds alone":   {"HTTP/1.1 200 OK\nContent-Length: 4\nX: y\n\nbody", "body"},
+	"no reason phrase":   {"HTTP/1.1 200\r\nContent-Length: 4\r\n\r\nbody", "body"},
+	"large, length":      {"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 1000000), strings.Repeat("x", 1000000)},
+	"large, by the end":  {"HTTP/1.1 200 OK\r\n\r\n" + strings.Repeat("x", 1000000), strings.Repeat("x", 1000000)},
+}
+
+func TestResponsesOfEveryFramingArriveWhole(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	p := newProxy(t, app.Addr())
+	clients := map[string]*http.Client{}
+	for _, protocol := range protocols {
+		clients[protocol] = p.client(protocol)
+	}
+	for name, f := range framings {
+		app.Handle(func(x *testkit.RawExchange) {
+			_ = x.Send(f.raw)
+			if !strings.Contains(f.raw, "Content-Length") && !strings.Contains(f.raw, "chunked") || strings.Contains(f.raw, "1.0") {
+				x.Close()
+			}
+		})
+		for _, protocol := range protocols {
+			for range 2 {
+				answer, err := p.do(clients[protocol], p.request("GET", "/", nil))
+				if err != nil || answer.Status != 200 || answer.Body != f.body {
+					t.Errorf("%s to %s: status %d, %d bytes, %v", name, protocol, answer.Status, len(answer.Body), err)
+				}
+			}
+		}
+	}
+}
+
+func TestResponsesWithoutABodyHaveNone(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	p := newProxy(t, app.Addr())
+	for raw, want := range map[string]string{ // by method and response: the Content-Length that the client sees
+		"HEAD HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nETag: \"x\"\r\n\r\n":        "5000",
+		"HEAD HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: \"x\"\r\n\r\n":  "",
+		"HEAD HTTP/1.1 200 OK\r\nETag: \"x\"\r\n\r\n":                                "",
+		"GET HTTP/1.1 204 No Content\r\nETag: \"x\"\r\n\r\n":                         "",
+		"GET HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n":                       "",
+		"GET HTTP/1.1 304 Not Modified\r\nContent-Length: 70\r\nETag: \"x\"\r\n\r\n": "",
+	} {
+		method, response, _ := strings.Cut(raw, " ")
+		app.Respond(response)
+		c := p.dial()
+		for range 2 { // the second shows that the first left nothing behind
+			c.Send(method + " / HTTP/1.1\r\nHost: h\r\n\r\n")
+			r := c.ReadResponse(method)
+			if got := r.Value("Content-Length"); got != want || r.Has("Transfer-Encoding") || r.Value("Etag") != `"x"` || !strings.Contains(response, fmt.Sprint(r.Status())) {
+				t.Errorf("%q: %q", raw, r.Head)
+			}
+		}
+		answer, err := p.do(p.client("h2"), p.request(method, "/", nil))
+		if got := answer.Header.Get("Content-Length"); err != nil || got != want || answer.Body != "" {
+			t.Errorf("%q over h2: %v %v", raw, answer, err)
+		}
+	}
+}
+
+func TestATruncatedResponseNeverLooksWhole(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	p := newProxy(t, app.Addr())
+	n := 0
+	for name, raw := range map[string]string{
+		"length":         "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbody",
+		"large length":   "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 500000),
+		"in a chunk":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbody",
+		"between chunks": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n",
+		"in the trailer": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nX: y\r\n",
+		"a bad chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\nzz\r\n",
+	} {
+		for _, reset := range []bool{false, true} {
+			app.Handle(func(x *testkit.RawExchange) {
+				_ = x.Send(raw)
+				if reset {
+					x.Pause(20 * time.Millisecond) // a reset overtakes what has not been read
+					x.Reset()
+				} else {
+					x.Close()
+				}
+			})
+			for _, protocol := range protocols {
+				if answer, err := p.do(p.client(protocol), p.request("GET", "/", nil)); err == nil {
+					t.Errorf("%s to %s: %d bytes and no error", name, protocol, len(answer.Body))
+				}
+				n++
+				if e := p.line(n); e["status"] != 200.0 || e["end"] != "app_closed" && e["end"] != "app_malformed" {
+					t.Errorf("%s to %s: log line %v", name, protocol, e)
+				}
+			}
+		}
+	}
+}
+
+func TestATruncatedResponseNeverLooksWholeToHTTP10(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	app.Handle(func(x *testkit.RawExchange) {
+		_ = x.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n")
+		x.Close()
+	})
+	p := newProxy(t, app.Addr())
+	c := p.dial()
+	c.Send("GET / HTTP/1.0\r\n\r\n")
+	if answer, err := c.ReadAll(); err == nil {
+		t.Errorf("the connection ended well after %q", answer)
+	}
+}
+
+func TestAnAnswerDuringAnUploadReachesTheClient(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	app.Handle(func(x *testkit.RawExchange) {
+		_ = x.Send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\n\r\ntoo big\n")
+		x.Close()
+	})
+	p := newProxy(t, app.Addr())
+	const size = 8 << 20
+	for _, length := range []string{fmt.Sprint("Content-Length: ", size), "Transfer-Encoding: chunked"} {
+		c := p.dial()
+		c.Send("POST / HTTP/1.1\r\nHost: h\r\n" + length + "\r\n\r\n")
+		if strings.HasPrefix(length, "T") {
+			c.Send(fmt.Sprintf("%x\r\n", size))
+		}
+		sent := make(chan struct{})
+		go func() { // keeps sending whatever is answered, as curl does for a while
+			defer close(sent)
+			_ = c.TrySend(strings.Repeat("x", size))
+		}()
+		r := c.ReadResponse("POST")
+		if r.Status() != 413 || r.Content() != "too big\n" || r.Value("Connection") != "close" {
+			t.Errorf("%s: %q %q", length, r.Head, r.Body)
+		}
+		if rest, _ := c.ReadAll(); rest != "" {
+			t.Errorf("%s: behind the answer came %q", length, rest)
+		}
+		c.Close()
+		<-sent
+	}
+	for range 3 {
+		answer, err := p.do(p.client("h2"), p.request("POST", "/", io.LimitReader(zeros{}, size)))
+		if err != nil || answer.Status != 413 || answer.Body != "too big\n" {
+			t.Errorf("h2: %v %v", answer, err)
+		}
+	}
+	if got := app.Requests(); len(got) != app.Accepted() {
+		t.Errorf("%d requests on %d connections", len(got), app.Accepted())
+	}
+}
+
+// zeros is an endless body.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestAnAppThatKeepsTheConnectionAfterAnEarlyAnswerGetsNoOtherRequestOnIt(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	app.Handle(func(x *testkit.RawExchange) {
+		_ = x.Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly")
+	})
+	p := newProxy(t, app.Addr())
+	for range 3 {
+		c := p.dial()
+		c.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 50000))
+		if r := c.ReadResponse("POST"); r.Content() != "early" || r.Value("Connection") != "close" {
+			t.Errorf("answer: %q", r.Head)
+		}
+		if rest, err := c.ReadAll(); rest != "" || err != nil {
+			t.Errorf("behind the answer: %q %v", rest, err)
+		}
+	}
+	if app.Accepted() != 3 {
+		t.Errorf("%d connections for 3 requests", app.Accepted())
+	}
+}
+
+func TestUploadsLeaveTheConnectionsUsable(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	p := newProxy(t, app.Addr())
+	c := p.dial()
+	const rounds = 200
+	for i := range rounds {
+		c.Send("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5000\r\n" + strings.Repeat("x", 0x5000) + "\r\n0\r\n\r\n")
+		if r := c.ReadResponse("POST"); r.Status() != 200 || r.Has("Connection") {
+			t.Fatalf("request %d: %q", i, r.Head)
+		}
+	}
+	p.awaitMetric(rounds, "tls_proxy_http_requests_total", "method=POST", "code=200")
+	if n := app.Accepted(); n > rounds/10 {
+		t.Errorf("%d connections to the app for %d uploads, want about one", n, rounds)
+	}
+}
+
+func TestMalformedAnswersBecome502(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	p := newProxy(t, app.Addr())
+	n := 0
+	for raw, want := range map[string]string{
+		"SSH-2.0-OpenSSH_9.2\r\n":                                                       "app_closed",
+		"SSH-2.0-OpenSSH_9.2\r\n\r\n":                                                   "app_malformed",
+		"HTTP/2 200 OK\r\n\r\n":                                                         "app_malformed",
+		"HTTP/1.1 xyz\r\n\r\n":                                                          "app_malformed",
+		"HTTP/1.1 2000 OK\r\n\r\n":                                                      "app_malformed",
+		"HTTP/1.1 200 OK\r\nno field\r\n\r\n":                                           "app_malformed",
+		"HTTP/1.1 200 OK\r\nX: a\x00b\r\n\r\n":                                          "app_malformed",
+		"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n":                       "app_malformed",
+		"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n":                                  "app_malformed",
+		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n":             "app_malformed",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n":                            "app_malformed",
+		"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 300<<10) + "\r\n\r\n":            "app_malformed",
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n": "app_switched",
+		"HTTP/1.1 200 OK\r\nContent-Len":                                                "app_closed",
+		"":                                                                              "app_closed",
+	} {
+		app.Handle(func(x *testkit.RawExchange) {
+			_ = x.Send(raw)
+			x.Close()
+		})
+		n++
+		r := p.get("/")
+		if r.Status() != 502 || r.Value("X-Request-Id") == "" || r.Value("Server") != "" {
+			t.Errorf("%.60q: %q", raw, r.Head)
+		}
+		expectDiscreet(t, r.Head+r.Body, app)
+		p.expectEnd(n, 502, want)
+	}
+}
+
+// expectDiscreet fails where an answer of the proxy's own names what is inside.
+func expectDiscreet(t *testing.T, answer string, app *testkit.RawBackend) {
+	t.Helper()
+	_, port, _ := strings.Cut(app.Addr(), ":")
+	for _, internal := range []string{port, "127.0.0.1", "dial", "tcp", "unix", "EOF", "refused", "goroutine", "tls-proxy", "Go"} {
+		if strings.Contains(answer, internal) {
+			t.Errorf("the answer %q names %q", answer, internal)
+		}
+	}
+}
+
+func TestAConnectionThatSwitchedUnaskedIsNotUsedAgain(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	app.Respond("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+	p := newProxy(t, app.Addr())
+	for range 3 {
+		if r := p.get("/"); r.Status() != 502 {
+			t.Errorf("answer: %q", r.Head)
+		}
+	}
+	if n := app.Accepted(); n != 3 {
+		t.Errorf("%d connections for 3 requests", n)
+	}
+}
+
+func TestAClientThatLeavesEndsTheRequestAtTheApp(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	gone := make(chan error, 1)
+	app.Handle(func(x *testkit.RawExchange) {
+		x.ReadBody()
+		if x.Request().Target() == "/streaming" {
+			_ = x.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+		}
+		_, err := x.Reader.ReadByte() // waits for the proxy to close
+		gone <- err
+		x.Close()
+	})
+	p := newProxy(t, app.Addr())
+	n := 0
+	for _, path := range []string{"/waiting", "/streaming"} {
+		for _, body := range []string{"Content-Length: 4\r\n\r\nbody", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"} {
+			app.Forget()
+			c := p.dial()
+			c.Send("POST " + path + " HTTP/1.1\r\nHost: h\r\n" + body)
+			app.WaitRequest(1)
+			if path == "/streaming" {
+				c.ReadUntil("x\r\n")
+			}
+			c.Close()
+			if err := <-gone; err == nil {
+				t.Errorf("%s: the app got more bytes", path)
+			}
+			n++
+			if e := p.line(n); e["end"] != "client_gone" {
+				t.Errorf("%s: log line %v", path, e)
+			}
+		}
+	}
+	for _, path := range []string{"/waiting", "/streaming"} {
+		app.Forget()
+		c := p.client("h2")
+		req := p.request("POST", path, strings.NewReader("body"))
+		ctx, leave := context.WithCancel(req.Context())
+		go func() {
+			app.WaitRequest(1)
+			leave()
+		}()
+		if resp, err := c.Do(req.WithContext(ctx)); err == nil {
+			_, err = io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if err == nil {
+				t.Error("the response ended well")
+			}
+		} else if !errors.Is(err, ctx.Err()) {
+			t.Error(err)
+		}
+		if err := <-gone; err == nil {
+			t.Errorf("%s: the app got more bytes", path)
+		}
+		n++
+		if e := p.line(n); e["end"] != "client_gone" {
+			t.Errorf("h2 %s: log line %v", path, e)
+		}
+	}
+	p.awaitMetric(0, "tls_proxy_http_requests_in_flight")
+}
