@@ -84,6 +84,9 @@ func New(o Options) *Frontend {
 	f.http2.Protocols.SetHTTP2(true)
 	f.http2.HTTP2 = &http.HTTP2Config{
 		MaxConcurrentStreams: o.MaxStreams,
+		// The protocol's own default. net/http's is 1 MiB, which one client could have buffered for each connection,
+		// and which most clients make no use of.
+		MaxReadFrameSize: 16 << 10,
 		SendPingTimeout:      o.IdleTimeout,
 		CountError:           o.Metrics.countHTTP2Error,
 	}
