@@ -62,8 +62,8 @@ const (
 	malformedChunk                   = "malformed_chunk"
 )
 
-// maxGuardLine is the length of the longest line that matters as a whole: more than any number takes. One byte more
-// of a split line is kept, so that a longer one is known as such.
+// maxGuardLine is how long a line is that no longer matters as a whole: longer than any number. One byte more of a
+// split line is kept, for its CR.
 const maxGuardLine = 64
 
 // NewGuard returns conn under guard. refused, which may be nil, is told each refusal's reason, one of
@@ -165,7 +165,7 @@ func (g *Guard) whole(line []byte) []byte {
 func (g *Guard) take(line []byte) string {
 	switch g.state {
 	case atRequestLine:
-		if len(bytes.TrimRight(line, "\r")) == 0 {
+		if len(line) < maxGuardLine && len(bytes.TrimRight(line, "\r")) == 0 {
 			return "" // empty lines that net/http, too, skips behind a POST, or answers 400 to
 		}
 		g.version11 = bytes.HasSuffix(line, []byte(" HTTP/1.1"))
@@ -178,7 +178,7 @@ func (g *Guard) take(line []byte) string {
 		return g.field(line)
 	case atChunkSize:
 		size, ok := parseChunkSize(line)
-		if !ok {
+		if !ok || len(line) >= maxGuardLine && bytes.IndexByte(line[:maxGuardLine], ';') < 0 {
 			return malformedChunk
 		}
 		g.left = size
@@ -210,7 +210,7 @@ func (g *Guard) field(line []byte) string {
 	case 'c', 'C':
 		if value, ok := cutField(line, "content-length"); ok {
 			size, err := strconv.ParseUint(string(value), 10, 63)
-			if err != nil || len(line) > maxGuardLine {
+			if err != nil || len(line) >= maxGuardLine {
 				return malformedContentLength
 			}
 			g.length = true
