@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"strings"
@@ -193,9 +194,7 @@ func TestTheNameAskedForChoosesTheCertificate(t *testing.T) {
 	ca := testkit.NewCA(t)
 	files := map[string]string{}
 	for name, names := range map[string][]string{"tls": {"localhost"}, "wild": {"*.example.test"}, "exact": {"a.example.test"}} {
-		for file, content := range ca.Issue(names...).Files(name) {
-			files[file] = content
-		}
+		maps.Copy(files, ca.Issue(names...).Files(name))
 	}
 	p := &proxy{ca: ca, volume: testkit.NewVolume(t, files)}
 	p.Process = testkit.Start(t, testkit.Binary(t, "tls-proxy"), []string{
