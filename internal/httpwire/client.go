@@ -50,7 +50,7 @@ type Request struct {
 	Trailer func() http.Header
 	// ExpectContinue holds Body back until the server asks for it, answers, or is silent for a second.
 	ExpectContinue bool
-	// Idempotent allows the request to be sent again, on another connection, where a kept connection died
+	// Idempotent allows the request to be sent again, once and on another connection, where its connection died
 	// before the first byte of a response (RFC 9110, section 9.2.2). A body that has been read from is not sent again.
 	Idempotent bool
 	// Informational is called for each 1xx response but 101; nil ignores them.
@@ -79,8 +79,8 @@ var ErrResponseTimeout = errors.New("no response in time")
 
 // Do sends the request and returns its final response (or 101). The caller must Close the response.
 func (c *Client) Do(ctx context.Context, req *Request) (*Response, error) {
-	for fresh := false; ; fresh = true {
-		cn, err := c.connection(ctx, req, fresh)
+	for again := false; ; again = true {
+		cn, err := c.connection(ctx, req, again)
 		if err != nil {
 			return nil, err
 		}
@@ -92,17 +92,34 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Response, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if !cn.mayRepeat(req, err) {
+		if again || !cn.mayRepeat(req, err) || (cn.wrote || !cn.reused) && !pause(ctx, beforeRepeat) {
 			return nil, err
 		}
 	}
 }
 
-// mayRepeat reports whether a failed request may be sent again: a kept connection turned out to be dead, and the
-// server has either seen nothing of the request or may see it twice.
+// beforeRepeat is how long a server whose connection ended under a request is left alone. One that was killed loses its
+// connections a moment before its listener: whoever connects at once is reset as well, instead of refused.
+const beforeRepeat = 25 * time.Millisecond
+
+// pause lets time pass; false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// mayRepeat reports whether a failed request may be sent again: the connection ended without a byte of a response, and
+// the server may see the request twice, or has seen nothing of it on a kept connection that turned out to be dead. A
+// server that is killed ends new connections and kept ones alike.
 func (cn *conn) mayRepeat(req *Request, err error) bool {
 	bodyTouched := cn.sender != nil && cn.sender.done != nil
-	return cn.reused && !cn.received && !bodyTouched && err != ErrResponseTimeout && (!cn.wrote || req.Idempotent)
+	return !cn.received && !bodyTouched && err != ErrResponseTimeout && (req.Idempotent || cn.reused && !cn.wrote)
 }
 
 // connection takes the most recently used idle connection or dials; fresh skips the idle ones, since where one

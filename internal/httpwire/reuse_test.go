@@ -193,11 +193,26 @@ func TestARequestThatMayNotBeRepeatedIsSentOnce(t *testing.T) {
 	}
 }
 
-func TestANewConnectionThatDiesIsNotTriedAgain(t *testing.T) {
+// A server that was killed ends the connection that it just took as well, and is asked again on another.
+func TestARequestThatMayBeRepeatedIsSentAgainOnceWhereANewConnectionDies(t *testing.T) {
 	app := testkit.NewRawBackend(t)
 	client := newClient(t, app)
 	app.Handle(func(x *testkit.RawExchange) { x.Close() })
 	if _, err := ask(client, get("/")); err != io.EOF {
+		t.Errorf("error = %v, want %v", err, io.EOF)
+	}
+	if got := len(app.Requests()); got != 2 {
+		t.Errorf("%d requests reached the server, want 2", got)
+	}
+}
+
+func TestANewConnectionThatDiesEndsARequestThatMayNotBeRepeated(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	client := newClient(t, app)
+	app.Handle(func(x *testkit.RawExchange) { x.Close() })
+	req := get("/")
+	req.Idempotent = false
+	if _, err := ask(client, req); err != io.EOF {
 		t.Errorf("error = %v, want %v", err, io.EOF)
 	}
 	if got := len(app.Requests()); got != 1 {
