@@ -3,7 +3,11 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -44,4 +48,52 @@ func TestAnApplicationOnLoopbackIsNotWarnedAbout(t *testing.T) {
 	if got := p.readyz(t).Body; !strings.Contains(got, "[+]target-exposure ok") {
 		t.Errorf("/readyz?verbose says %s", got)
 	}
+}
+
+func TestItForwardsToEveryKindOfLoopbackTarget(t *testing.T) {
+	t.Parallel()
+	six, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Fatalf("this test needs IPv6 on loopback: %v", err)
+	}
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") }))
+	_ = app.Listener.Close()
+	app.Listener = six
+	app.Start()
+	t.Cleanup(app.Close)
+	_, port, _ := net.SplitHostPort(six.Addr().String())
+	for _, target := range []string{
+		testkit.NewRawUnixBackend(t).Addr(), testkit.NewRawBackend(t).Addr(), "[::1]:" + port,
+		"localhost:" + port, // found on ::1 as nobody listens on 127.0.0.1
+	} {
+		p := startProxy(t, target)
+		if got := p.mustGet(t, "/").Body; got != "ok" {
+			t.Errorf("%s: got %q", target, got)
+		}
+		p.WaitMetric("tls_proxy_target_up", func(v float64) bool { return v == 1 })
+	}
+}
+
+// TestAnHTTP2TargetServesClientsOfBothProtocols: h2c by prior knowledge, as gRPC servers speak it.
+func TestAnHTTP2TargetServesClientsOfBothProtocols(t *testing.T) {
+	t.Parallel()
+	app := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %d %s", r.Proto, r.Method, len(body), r.RequestURI)
+	}))
+	app.Config.Protocols = new(http.Protocols)
+	app.Config.Protocols.SetUnencryptedHTTP2(true)
+	app.Start()
+	t.Cleanup(app.Close)
+	const path = "/a%2Fb?q=%41"
+	requests := []loadRequest{
+		{"GET", path, "", "HTTP/2.0 GET 0 " + path},
+		{"POST", path, "12345", "HTTP/2.0 POST 5 " + path},
+		{"POST", path, strings.Repeat("x", 1<<20), "HTTP/2.0 POST 1048576 " + path},
+		{"HEAD", path, "", ""},
+	}
+	p := startProxy(t, "h2c://"+app.Listener.Addr().String())
+	l := startLoad(t, p, 2, 2, requests)
+	l.reach(t, 40)
+	l.stop(t)
 }
