@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -92,6 +93,9 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Response, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
+		if cn.reused && !cn.received && isDeath(err) {
+			c.pool.foundDead()
+		}
 		if again || !cn.mayRepeat(req, err) || (cn.wrote || !cn.reused) && !pause(ctx, beforeRepeat) {
 			return nil, err
 		}
@@ -120,6 +124,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (cn *conn) mayRepeat(req *Request, err error) bool {
 	bodyTouched := cn.sender != nil && cn.sender.done != nil
 	return !cn.received && !bodyTouched && err != ErrResponseTimeout && (req.Idempotent || cn.reused && !cn.wrote)
+}
+
+// isDeath reports whether err says that the server has closed the connection.
+func isDeath(err error) bool {
+	return err == io.EOF || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // connection takes the most recently used idle connection or dials; fresh skips the idle ones, since where one

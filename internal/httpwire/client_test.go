@@ -271,3 +271,19 @@ func readRequest(c net.Conn) error {
 	}
 	return nil
 }
+
+func TestOnlyWhatCanStandInARequestLineIsValid(t *testing.T) {
+	for target, want := range map[string]bool{
+		"/": true, "*": true, "/%zz?a|b": true, "/caf\xe9": true,
+		"": false, "/a b": false, "/a\r\nb": false, "/a\tb": false, "/\x00": false, "/\x7f": false,
+	} {
+		if got := ValidTarget(target); got != want {
+			t.Errorf("ValidTarget(%q) = %v", target, got)
+		}
+	}
+	for method, want := range map[string]bool{"GET": true, "M-SEARCH": true, "get": true, "": false, "G T": false, "G:T": false, "G\r\n": false} {
+		if got := ValidMethod(method); got != want {
+			t.Errorf("ValidMethod(%q) = %v", method, got)
+		}
+	}
+}

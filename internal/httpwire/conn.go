@@ -18,6 +18,9 @@ const (
 	// probeAfter is how long a connection may have been idle and still be trusted unseen: a server closes what
 	// is idle for seconds, and looking costs a system call.
 	probeAfter = 5 * time.Millisecond
+	// waryFor is how long no connection is trusted unseen after one of them was found dead: the server may be of
+	// those that close after each response and do not say so.
+	waryFor = time.Minute
 )
 
 var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
@@ -76,7 +79,7 @@ func (cn *conn) abandon() {
 // a request that can be repeated is trusted where it was idle for a moment only and its last read left nothing
 // behind; one that cannot be repeated is worth a look at any time.
 func (cn *conn) alive(repeatable bool) bool {
-	if cn.socket == nil || repeatable && cn.idleFor < probeAfter && !cn.full {
+	if cn.socket == nil || repeatable && cn.idleFor < probeAfter && !cn.full && !cn.client.pool.wary() {
 		return true
 	}
 	return cn.socket.quiet()

@@ -13,6 +13,7 @@ import (
 // closed, so that a server with one worker per connection gets its workers back.
 type pool struct {
 	opened atomic.Int64 // connections that exist, idle or in use
+	death  atomic.Int64 // when a kept connection was last found dead by a request, in Unix nanoseconds; 0: never
 
 	mu     sync.Mutex
 	idle   []*conn // oldest first
@@ -53,6 +54,15 @@ func (p *pool) put(cn *conn, limit int, maxAge time.Duration) {
 		p.reaper = time.AfterFunc(maxAge, func() { p.reap(maxAge) })
 	}
 	p.mu.Unlock()
+}
+
+// foundDead notes that a request was lost to a connection that was kept.
+func (p *pool) foundDead() { p.death.Store(time.Now().UnixNano()) }
+
+// wary reports whether that was a short while ago.
+func (p *pool) wary() bool {
+	death := p.death.Load()
+	return death != 0 && time.Since(time.Unix(0, death)) < waryFor
 }
 
 // reap closes what has been idle for maxAge and comes back when the next one may be due.

@@ -164,6 +164,42 @@ func TestARequestThatMayBeRepeatedIsWhereAKeptConnectionDies(t *testing.T) {
 	}
 }
 
+// A server that closes after each response and does not say so would cost each request its way to a dead connection.
+func TestAfterOneDeadConnectionTheOthersAreLookedAt(t *testing.T) {
+	app := testkit.NewRawBackend(t)
+	client := newClient(t, app)
+	app.Handle(func(x *testkit.RawExchange) {
+		x.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		x.Close()
+	})
+	usable := func() bool {
+		t.Helper()
+		testkit.Eventually(t, "the server to close", func() error {
+			if app.Open() > 0 {
+				return errors.New("it has not")
+			}
+			return nil
+		})
+		cn := client.pool.take(0)
+		defer client.pool.put(cn, client.MaxIdle, client.IdleTimeout)
+		cn.idleFor = 0
+		return cn.alive(true)
+	}
+	mustAsk(t, client, get("/"))
+	if !usable() {
+		t.Fatal("a connection that was idle for a moment is not trusted")
+	}
+	client.pool.idle[0].idleSince = time.Now()
+	mustAsk(t, client, get("/"))
+	if client.pool.wary() && usable() {
+		t.Error("a closed connection is trusted although the one before it was dead")
+	}
+	client.pool.death.Add(-int64(waryFor))
+	if client.pool.wary() {
+		t.Error("one dead connection is never forgotten")
+	}
+}
+
 func TestARequestThatMayNotBeRepeatedIsSentOnce(t *testing.T) {
 	for _, test := range []struct {
 		name string
