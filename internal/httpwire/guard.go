@@ -66,9 +66,12 @@ const (
 // split line is kept, for its CR.
 const maxGuardLine = 64
 
-// NewGuard returns conn under guard. refused, which may be nil, is told each refusal's reason, one of
-// "content_length_and_transfer_encoding", "transfer_encoding_in_http_1_0", "malformed_content_length",
-// "folded_header", "malformed_chunk".
+// Refusals lists all reasons, for metrics whose series exist from the start.
+func Refusals() []string {
+	return []string{contentLengthAndTransferEncoding, transferEncodingInHTTP10, malformedContentLength, foldedHeader, malformedChunk}
+}
+
+// NewGuard returns conn under guard. refused, which may be nil, is told the reason of each refusal, one of Refusals.
 func NewGuard(conn net.Conn, refused func(reason string)) *Guard {
 	return &Guard{Conn: conn, refused: refused}
 }

@@ -42,7 +42,7 @@ type Options struct {
 	Hold            time.Duration // how long requests wait for an application that refuses connections; 0: not at all
 	ConnectTimeout  time.Duration // 5s
 	ResponseTimeout time.Duration // for the response head; 0: as long as the client waits
-	IdleTimeout     time.Duration // without a byte of a request body that the client owes; 60s
+	IdleTimeout     time.Duration // without a byte of a request body that the client owes, or the application takes; 60s
 	TunnelTimeout   time.Duration // without a byte in an upgraded connection; 1h
 	KeepAlive       int           // idle connections to the application that are kept
 	KeepAliveTime   time.Duration // how long; 4s, below what applications do themselves
@@ -80,6 +80,7 @@ func New(o Options) *Handler {
 		MaxIdle:         o.KeepAlive,
 		IdleTimeout:     o.KeepAliveTime,
 		ResponseTimeout: o.ResponseTimeout,
+		SendTimeout:     o.IdleTimeout,
 	}
 	if o.Target.Scheme == "h2c" {
 		h.http2 = h2cTransport(h.dialer, o)

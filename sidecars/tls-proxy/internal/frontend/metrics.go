@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/outrigger/outrigger/internal/httpwire"
 )
 
 // Metrics are the frontend's figures. Labels take only values from fixed lists.
@@ -45,6 +47,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	for _, result := range handshakeResults {
 		m.handshakes.WithLabelValues(result)
+	}
+	for _, reason := range httpwire.Refusals() {
+		m.refused.WithLabelValues(reason)
 	}
 	reg.MustRegister(m.acceptErrors, m.handshakes, m.duration, m.connections, m.refused, m.http2Errors,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
