@@ -30,11 +30,11 @@ type dialer struct {
 
 	waiting atomic.Int64
 	stopped chan struct{}
-	once    sync.Once
 	probes  sync.WaitGroup
 
 	mu   sync.Mutex
 	back chan struct{} // closed when the application accepts again; nil while nobody waits
+	over bool          // stopped is closed, or about to be
 }
 
 func newDialer(o Options) *dialer {
@@ -91,7 +91,7 @@ func (d *dialer) await(ctx context.Context, refusal error) (net.Conn, error) {
 func (d *dialer) comeback() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.back == nil {
+	if d.back == nil && !d.over {
 		back := make(chan struct{})
 		d.back = back
 		d.probes.Go(func() { d.probe(back) })
@@ -126,6 +126,11 @@ func (d *dialer) probe(back chan struct{}) {
 
 // stop lets nobody wait any longer.
 func (d *dialer) stop() {
-	d.once.Do(func() { close(d.stopped) })
+	d.mu.Lock()
+	if !d.over {
+		d.over = true
+		close(d.stopped)
+	}
+	d.mu.Unlock()
 	d.probes.Wait()
 }

@@ -251,10 +251,7 @@ func (b *buffer) String() string {
 // h2cApp is an application that speaks cleartext HTTP/2; it returns its target.
 func h2cApp(t *testing.T, handler http.HandlerFunc) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listenTCP(t)
 	server := &http.Server{Handler: handler, Protocols: new(http.Protocols), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0), DisableGeneralOptionsHandler: true}
 	server.Protocols.SetUnencryptedHTTP2(true)
 	var serving sync.WaitGroup
@@ -264,6 +261,15 @@ func h2cApp(t *testing.T, handler http.HandlerFunc) string {
 		serving.Wait()
 	})
 	return "h2c://" + l.Addr().String()
+}
+
+func listenTCP(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // dialing is client with every host name at the proxy's address.

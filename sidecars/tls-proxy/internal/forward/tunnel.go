@@ -53,10 +53,11 @@ type tunnels struct {
 
 	goodbyes sync.WaitGroup
 
-	mu    sync.Mutex
-	all   map[*tunnel]struct{}
-	away  bool
-	empty chan struct{} // closed and forgotten when the last one ends; nil while nobody waits
+	mu     sync.Mutex
+	all    map[*tunnel]struct{}
+	away   bool
+	closed bool
+	empty  chan struct{} // closed and forgotten when the last one ends; nil while nobody waits
 }
 
 func (ts *tunnels) add(t *tunnel) {
@@ -67,7 +68,10 @@ func (ts *tunnels) add(t *tunnel) {
 	}
 	ts.all[t] = struct{}{}
 	ts.metrics.tunnels.Set(float64(len(ts.all)))
-	if ts.away {
+	switch {
+	case ts.closed:
+		t.close()
+	case ts.away:
 		t.goAway(&ts.goodbyes)
 	}
 }
@@ -87,6 +91,9 @@ func (ts *tunnels) goAway() {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	ts.away = true
+	if ts.closed {
+		return
+	}
 	for t := range ts.all {
 		t.goAway(&ts.goodbyes)
 	}
@@ -94,7 +101,7 @@ func (ts *tunnels) goAway() {
 
 func (ts *tunnels) closeAll() {
 	ts.mu.Lock()
-	ts.away = true
+	ts.away, ts.closed = true, true
 	for t := range ts.all {
 		t.close()
 	}

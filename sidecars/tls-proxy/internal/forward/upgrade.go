@@ -5,6 +5,7 @@ package forward
 import (
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/outrigger/outrigger/internal/httpwire"
@@ -12,10 +13,13 @@ import (
 )
 
 // isUpgrade reports whether an HTTP/1.1 client asks for another protocol on its connection (RFC 9110, section
-// 7.8). "h2c" is never passed on: it would lead around the proxy's rules.
+// 7.8). "h2c" is never passed on: it would lead around the proxy's rules. A request with a long body, or one of
+// unknown length, is passed on without the wish, which a server is free to ignore.
 func isUpgrade(r *http.Request) bool {
 	upgrade := r.Header["Upgrade"]
-	return r.ProtoMajor == 1 && len(upgrade) > 0 && httpwire.HasToken(r.Header["Connection"], "upgrade") && !httpwire.HasToken(upgrade, "h2c")
+	return r.ProtoMajor == 1 && r.ProtoMinor >= 1 && len(upgrade) > 0 &&
+		httpwire.HasToken(r.Header["Connection"], "upgrade") && !httpwire.HasToken(upgrade, "h2c") &&
+		r.ContentLength >= 0 && r.ContentLength <= inlineBody
 }
 
 // upgrade forwards a request that may turn its connection into a tunnel. Whatever the application answers, the
@@ -51,35 +55,35 @@ func offered(list, chosen []string) bool {
 }
 
 func (x *exchange) composeUpgrade(req *httpwire.Request) *failure {
-	if x.r.ContentLength != 0 {
-		return failTarget
-	}
 	x.composeHead()
+	length := x.r.ContentLength
+	if length > 0 || announcesEmptyBody(x.r) {
+		x.wire = httpwire.AppendField(x.wire, "Content-Length", strconv.FormatInt(length, 10))
+	}
 	x.wire = httpwire.AppendField(x.wire, "Connection", "Upgrade")
 	for _, protocol := range x.r.Header["Upgrade"] {
 		x.wire = httpwire.AppendField(x.wire, "Upgrade", protocol)
 	}
 	x.wire = append(x.wire, "\r\n"...)
+	if length > 0 {
+		if fail := x.inline(int(length)); fail != nil {
+			return fail
+		}
+	}
 	req.Wire = x.wire
 	return nil
 }
 
 // tunnel answers 101 and carries bytes both ways until both sides are done.
 func (x *exchange) tunnel(resp *httpwire.Response) {
+	protocol := strings.Join(resp.Header["Upgrade"], ", ")
 	client, buffered, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {
 		x.fail("client_gone")
 		return
 	}
 	x.status = http.StatusSwitchingProtocols
-	x.conn.TakenOver()
-	head := append(x.wire[:0], "HTTP/1.1 101 Switching Protocols\r\n"...)
-	for name, values := range resp.Header {
-		for _, value := range values {
-			head = httpwire.AppendField(head, name, value)
-		}
-	}
-	head = append(head, "\r\n"...)
+	head := x.switchHead(resp.Header, protocol)
 	app, early := resp.Hijack()
 	if _, err := client.Write(head); err != nil {
 		client.Close()
@@ -88,9 +92,10 @@ func (x *exchange) tunnel(resp *httpwire.Response) {
 		return
 	}
 	early2, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
-	t := newTunnel(client, app, early2, early, strings.EqualFold(resp.Header.Get("Upgrade"), "websocket"))
+	t := newTunnel(client, app, early2, early, strings.EqualFold(protocol, "websocket"))
 	x.h.tunnels.add(t)
 	defer x.h.tunnels.remove(t)
+	x.conn.TakenOver()
 	result := relay.Both(t.client, t.app, relay.Options{Idle: x.h.opts.TunnelTimeout})
 	x.received, x.sent = result.AToB, result.BToA
 	switch {
@@ -103,6 +108,21 @@ func (x *exchange) tunnel(resp *httpwire.Response) {
 	case result.End == relay.BFailed:
 		x.fail("app_closed")
 	}
+}
+
+// switchHead writes the head of the 101 response: the application's, mended like any other.
+func (x *exchange) switchHead(header http.Header, protocol string) []byte {
+	dropHopByHop(header)
+	x.mend(header)
+	head := append(x.wire[:0], "HTTP/1.1 101 Switching Protocols\r\n"...)
+	head = httpwire.AppendField(head, "Connection", "Upgrade")
+	head = httpwire.AppendField(head, "Upgrade", protocol)
+	for name, values := range header {
+		for _, value := range values {
+			head = httpwire.AppendField(head, name, value)
+		}
+	}
+	return append(head, "\r\n"...)
 }
 
 // prefixed reads what was received before the tunnel began, then the connection.

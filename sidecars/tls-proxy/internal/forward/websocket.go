@@ -60,7 +60,7 @@ func (f *frameWriter) follow(p []byte) int {
 			}
 			f.left = payloadLength(f.header)
 			if f.header[0]&0x0f == 0x8 {
-				f.closed = true
+				f.closed, f.leave = true, false // the peer says goodbye itself
 			}
 			f.header = f.header[:0]
 		}
