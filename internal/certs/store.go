@@ -79,6 +79,9 @@ func (s Source) paths() []string {
 func (s *Store) Load() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.watcher != nil {
+		s.watcher.Doubt()
+	}
 	return s.load(false)
 }
 

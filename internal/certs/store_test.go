@@ -123,6 +123,22 @@ func TestEqualContentIsNotSwapped(t *testing.T) {
 }
 
 // An expired certificate is loaded, since serving it tells the client what is wrong, and is reported.
+// A change that a hangup has loaded and that is taken back before the watch has looked: to the watch nothing happened.
+func TestAChangeUndoneRightAfterAReloadIsUndoneInWhatIsServed(t *testing.T) {
+	ca := testkit.NewCA(t)
+	a, b := ca.Issue("a.test"), ca.Issue("b.test")
+	v := testkit.NewVolume(t, a.Files("tls"))
+	s := NewStore(Options{Source: Source{Dir: v.Path()}, Poll: time.Hour})
+	must(t, s.Load())
+	run(t, s)
+	for range 3 {
+		v.Update(b.Files("tls"))
+		must(t, s.Reload(t.Context()))
+		v.Update(a.Files("tls"))
+		serves(t, s, "a.test")
+	}
+}
+
 func TestExpiredCertificateIsServedAndReported(t *testing.T) {
 	leaf := testkit.NewCA(t).IssueExpired("a.test")
 	s := NewStore(Options{Source: pairOf(t, leaf.CertPEM, leaf.KeyPEM)})

@@ -18,6 +18,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -47,6 +48,7 @@ const (
 type Watcher struct {
 	opts  Options
 	known state
+	doubt atomic.Bool // see Doubt
 	open  func() (*fsnotify.Watcher, error)
 	add   func(w *fsnotify.Watcher, path string) error
 }
@@ -60,6 +62,10 @@ func New(opts Options) *Watcher {
 	}
 	return &Watcher{opts: opts, known: scan(opts.Paths), open: fsnotify.NewWatcher, add: (*fsnotify.Watcher).Add}
 }
+
+// Doubt tells the watcher that the program reads the files on its own account: what it gets may be newer than what was last
+// reported and be undone before the next comparison, which therefore reports in any case. To be called before the reading.
+func (w *Watcher) Doubt() { w.doubt.Store(true) }
 
 // Run calls changed whenever the contents differ from those last reported, until ctx ends. Calls never overlap, and a change
 // during a call brings another call, even one that was undone since. When Run returns nothing of it is left running. A watcher
@@ -87,6 +93,7 @@ func (w *Watcher) Run(ctx context.Context, changed func()) {
 // compare looks at the paths and reports a difference, which is taken for granted when suspect. It tells whether the files moved
 // during the report, so that what the program read may be neither old nor new, and whether to look again soon.
 func (w *Watcher) compare(n *notifier, suspect bool, changed func()) (moved, again bool) {
+	suspect = w.doubt.Swap(false) || suspect
 	now := scan(w.opts.Paths)
 	again = n.follow(now.watch)
 	if now.content == w.known.content && !suspect {
