@@ -128,7 +128,11 @@ func TestSettingsAndFilesAreJudgedTogether(t *testing.T) {
 func TestABusyPortEndsTheStartWithOne(t *testing.T) {
 	t.Parallel()
 	busy := testkit.HoldPort(t)
-	held := fmt.Sprintf("cannot listen on %s: address already in use by tls-proxy.test (process %d); stop it or choose another port", busy.Addr(), os.Getpid())
+	name, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := fmt.Sprintf("cannot listen on %s: address already in use by %s (process %d); stop it or choose another port", busy.Addr(), strings.TrimSpace(string(name)), os.Getpid())
 	for _, flag := range []string{"--listen=", "--http-redirect=", "--admin-listen="} {
 		t.Run(flag, func(t *testing.T) {
 			args := []string{"--target=127.0.0.1:1", "--self-signed", flag + busy.Addr()}

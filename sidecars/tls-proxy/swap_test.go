@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,12 +63,21 @@ func TestASecretSwappedTenTimesASecondFailsNoHandshake(t *testing.T) {
 	// Kept connections live through every swap as well.
 	kept := startLoadWith(t, addr, &tls.Config{RootCAs: both, ServerName: "localhost"}, 1, 3, appRequests)
 
+	// Left to itself the watch waits for quiet, and looks once a second: hangups have files read at every moment of a swap.
+	swap, hangup := time.NewTicker(every), time.NewTicker(every*3/10)
+	defer swap.Stop()
+	defer hangup.Stop()
 	swaps := 0
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for start := time.Now(); time.Since(start) < lasts; <-ticker.C {
-		swaps++
-		volume.Update(leaves[swaps%2].Files("tls"))
+	for end := time.After(lasts); end != nil; {
+		select {
+		case <-swap.C:
+			swaps++
+			volume.Update(leaves[swaps%2].Files("tls"))
+		case <-hangup.C:
+			p.Signal(syscall.SIGHUP)
+		case <-end:
+			end = nil
+		}
 	}
 	close(done)
 	clients.Wait()
@@ -84,6 +94,9 @@ func TestASecretSwappedTenTimesASecondFailsNoHandshake(t *testing.T) {
 	})
 	if failed := p.Metric(`tls_proxy_certificate_loads_total{result="error"}`); failed != 0 {
 		t.Errorf("%v loads failed: a half was taken for the whole", failed)
+	}
+	if loads := p.Metric(`tls_proxy_certificate_loads_total{result="ok"}`); loads < 20 {
+		t.Errorf("%v loads in %d swaps prove little", loads, swaps)
 	}
 }
 
