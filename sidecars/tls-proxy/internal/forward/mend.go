@@ -57,12 +57,26 @@ func (rd *redirects) mend(header http.Header, host string) {
 			values[0] = rd.rewrite(values[0], host)
 		}
 	}
-	// Refresh: 5; url=http://...
 	if values := header["Refresh"]; len(values) == 1 {
-		if i := strings.Index(strings.ToLower(values[0]), "http://"); i >= 0 {
-			values[0] = values[0][:i] + rd.rewrite(values[0][i:], host)
+		i := refreshURL(values[0])
+		values[0] = values[0][:i] + rd.rewrite(values[0][i:], host)
+	}
+}
+
+// refreshURL returns where the URL of a Refresh field begins: 5; url='http://...', with or without "url=" and
+// quotes, as browsers read it (HTML, section 4.2.4.6, the refresh pragma).
+func refreshURL(value string) int {
+	rest := strings.TrimLeft(value, " \t.0123456789")
+	rest = strings.TrimLeft(rest, " \t;,")
+	if len(rest) > len("url") && strings.EqualFold(rest[:len("url")], "url") {
+		if after := strings.TrimLeft(rest[len("url"):], " \t"); strings.HasPrefix(after, "=") {
+			rest = strings.TrimLeft(after[1:], " \t")
 		}
 	}
+	if rest != "" && (rest[0] == '"' || rest[0] == '\'') {
+		rest = rest[1:]
+	}
+	return len(value) - len(rest)
 }
 
 // rewrite returns url with https and the host as the client knows it, where url names this application.

@@ -293,7 +293,9 @@ func TestAnIdleTunnelEnds(t *testing.T) {
 
 func TestABusyTunnelOutlivesTheIdleTimeout(t *testing.T) {
 	app := testkit.NewRawBackend(t)
-	p := newProxy(t, app.Addr(), func(o *options) { o.forward.TunnelTimeout, o.frontend.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond })
+	p := newProxy(t, app.Addr(), func(o *options) {
+		o.forward.TunnelTimeout, o.frontend.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond
+	})
 	c := tunnelled(t, p, app, "tcp", func(x *testkit.RawExchange) { _, _ = io.Copy(x.Conn, x.Reader) })
 	for range 15 {
 		time.Sleep(30 * time.Millisecond) // the pace of the traffic
