@@ -20,10 +20,6 @@ import (
 // another type of key, so that a pair or a chain put together from both would fail the client's verification.
 func TestASecretSwappedTenTimesASecondFailsNoHandshake(t *testing.T) {
 	t.Parallel()
-	const (
-		lasts = 10 * time.Second
-		every = 100 * time.Millisecond
-	)
 	var roots [2]*x509.CertPool
 	var leaves [2]testkit.Leaf
 	both := x509.NewCertPool()
@@ -34,9 +30,9 @@ func TestASecretSwappedTenTimesASecondFailsNoHandshake(t *testing.T) {
 		leaves[i] = ca.Intermediate().IssueWith(testkit.Request{Names: []string{"localhost"}, Key: key})
 	}
 	volume := testkit.NewVolume(t, leaves[0].Files("tls"))
-	p := testkit.Start(t, testkit.Binary(t, "tls-proxy"), []string{
+	p := &proxy{Process: testkit.Start(t, testkit.Binary(t, "tls-proxy"), []string{
 		"--target=" + startApp(t), "--cert-dir=" + volume.Path(), "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--access-log=off",
-	}, nil)
+	}, nil)}
 	p.WaitReady()
 	addr := p.WaitAddr("https")
 
@@ -63,22 +59,7 @@ func TestASecretSwappedTenTimesASecondFailsNoHandshake(t *testing.T) {
 	// Kept connections live through every swap as well.
 	kept := startLoadWith(t, addr, &tls.Config{RootCAs: both, ServerName: "localhost"}, 1, 3, appRequests)
 
-	// Left to itself the watch waits for quiet, and looks once a second: hangups have files read at every moment of a swap.
-	swap, hangup := time.NewTicker(every), time.NewTicker(every*3/10)
-	defer swap.Stop()
-	defer hangup.Stop()
-	swaps := 0
-	for end := time.After(lasts); end != nil; {
-		select {
-		case <-swap.C:
-			swaps++
-			volume.Update(leaves[swaps%2].Files("tls"))
-		case <-hangup.C:
-			p.Signal(syscall.SIGHUP)
-		case <-end:
-			end = nil
-		}
-	}
+	swaps := p.swapUnderHangups(volume, leaves)
 	close(done)
 	clients.Wait()
 	kept.stop(t)
@@ -98,6 +79,30 @@ func TestASecretSwappedTenTimesASecondFailsNoHandshake(t *testing.T) {
 	if loads := p.Metric(`tls_proxy_certificate_loads_total{result="ok"}`); loads < 20 {
 		t.Errorf("%v loads in %d swaps prove little", loads, swaps)
 	}
+}
+
+// swapUnderHangups swaps the two pairs for ten seconds and returns how often. Left to itself the watch waits for quiet
+// and looks once a second: hangups have files read at every moment of a swap.
+func (p *proxy) swapUnderHangups(volume *testkit.Volume, leaves [2]testkit.Leaf) (swaps int) {
+	const (
+		lasts = 10 * time.Second
+		every = 100 * time.Millisecond
+	)
+	swap, hangup := time.NewTicker(every), time.NewTicker(every*3/10)
+	defer swap.Stop()
+	defer hangup.Stop()
+	for end := time.After(lasts); end != nil; {
+		select {
+		case <-swap.C:
+			swaps++
+			volume.Update(leaves[swaps%2].Files("tls"))
+		case <-hangup.C:
+			p.Signal(syscall.SIGHUP)
+		case <-end:
+			end = nil
+		}
+	}
+	return swaps
 }
 
 // servedBy shakes hands and tells which of the two authorities the server showed.

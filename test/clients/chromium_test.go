@@ -69,7 +69,7 @@ func browse(t *testing.T, url string) *browser {
 			"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
 			"--disable-sync", "--disable-dev-shm-usage", "--ignore-certificate-errors", "--user-data-dir=" + profile, "--remote-debugging-port=0", url,
 		},
-		Env: []string{"HOME=" + profile},
+		Env: []string{"HOME=" + profile, "TMPDIR=" + profile},
 	})}
 	testkit.Eventually(t, "the browser's page", func() error {
 		target, err := pageOf(profile)
