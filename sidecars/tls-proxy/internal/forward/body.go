@@ -5,8 +5,8 @@ package forward
 import (
 	"errors"
 	"io"
+	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,4 +73,7 @@ func (b *requestBody) stop() {
 }
 
 // isTimeout reports whether somebody was too slow.
-func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+func isTimeout(err error) bool {
+	late, ok := errors.AsType[net.Error](err)
+	return ok && late.Timeout()
+}

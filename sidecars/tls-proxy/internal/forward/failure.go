@@ -70,9 +70,8 @@ func (x *exchange) failureOf(err error) *failure {
 	if dial, ok := errors.AsType[*httpwire.DialError](err); ok {
 		return dialFailure(dial.Err)
 	}
-	timeout, ok := errors.AsType[net.Error](err)
 	switch {
-	case errors.Is(err, httpwire.ErrResponseTimeout), ok && timeout.Timeout():
+	case errors.Is(err, httpwire.ErrResponseTimeout), isTimeout(err):
 		return failSlow
 	case httpwire.IsProtocolError(err):
 		return failProtocol
@@ -92,7 +91,7 @@ func dialFailure(err error) *failure {
 		return failQueue
 	case refused(err):
 		return failRefused
-	case isTimeout(err), errors.Is(err, context.DeadlineExceeded):
+	case isTimeout(err):
 		return failDialTime
 	}
 	return failDial
