@@ -30,6 +30,9 @@ const (
 type Options struct {
 	// Idle ends the relay where no byte moved in either direction for so long; 0 never does.
 	Idle time.Duration
+	// HalfOpen takes the place of Idle once one side has ended its stream, for protocols in which the other has little
+	// left to say then; 0 changes nothing. Ending the relay so counts as EndOfStream.
+	HalfOpen time.Duration
 }
 
 // Result tells how a relay went.
@@ -53,8 +56,8 @@ var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
 
 // Both relays between a and b and closes both before it returns.
 func Both(a, b net.Conn, o Options) Result {
-	r := &relay{a: a, b: b, idle: o.Idle, start: time.Now()}
-	r.watch()
+	r := &relay{a: a, b: b, halfOpen: o.HalfOpen, start: time.Now()}
+	r.watch(o.Idle)
 	var wg sync.WaitGroup
 	wg.Go(func() { r.copy(b, a, &r.result.AToB, AFailed, BFailed) })
 	r.copy(a, b, &r.result.BToA, BFailed, AFailed)
@@ -66,29 +69,30 @@ func Both(a, b net.Conn, o Options) Result {
 }
 
 type relay struct {
-	a, b  net.Conn
-	idle  time.Duration
-	start time.Time
-	last  atomic.Int64 // when the last byte moved, in nanoseconds since start
-	ends  atomic.Int32 // streams that have ended
+	a, b     net.Conn
+	halfOpen time.Duration
+	start    time.Time
+	last     atomic.Int64 // when the last byte moved, in nanoseconds since start
+	ends     atomic.Int32 // streams that have ended
 
 	mu     sync.Mutex
+	idle   time.Duration
 	timer  *time.Timer // nil where there is no idle timeout, or it no longer matters
 	result Result
 }
 
-func (r *relay) touch() {
-	if r.idle > 0 {
-		r.last.Store(int64(time.Since(r.start)))
-	}
-}
+func (r *relay) touch() { r.last.Store(int64(time.Since(r.start))) }
 
-// watch starts the idle timeout.
-func (r *relay) watch() {
-	if r.idle > 0 {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.timer = time.AfterFunc(r.idle, r.checkIdle)
+// watch starts the idle timeout, or goes on with another one.
+func (r *relay) watch(idle time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+	if idle > 0 && r.result.End == "" {
+		r.idle = idle
+		r.timer = time.AfterFunc(idle, r.checkIdle)
 	}
 }
 
@@ -101,7 +105,11 @@ func (r *relay) checkIdle() {
 	}
 	over := r.timer == nil
 	r.mu.Unlock()
-	if expired && !over {
+	switch {
+	case !expired || over:
+	case r.halfOpen > 0 && r.ends.Load() > 0:
+		r.finish(EndOfStream)
+	default:
 		r.finish(Idle)
 	}
 }
@@ -172,6 +180,9 @@ func (r *relay) streamEnded(dst net.Conn, dstFailed string) {
 		r.finish(EndOfStream) // it cannot be told but by closing
 	case half.CloseWrite() != nil:
 		r.finish(dstFailed)
+	case r.halfOpen > 0:
+		r.touch()
+		r.watch(r.halfOpen)
 	}
 }
 

@@ -307,3 +307,31 @@ func TestARelayThatEndsLeavesNoTimer(t *testing.T) {
 		bob.Close()
 	}
 }
+
+func TestOneSideAloneIsGivenItsOwnTime(t *testing.T) {
+	// Bob never ends his stream, and without HalfOpen the relay would last for the hour.
+	r := newRig(t, relay.Options{Idle: time.Hour, HalfOpen: 20 * time.Millisecond})
+	send(t, r.alice, "bye")
+	r.alice.CloseWrite()
+	receive(t, r.bob, "bye")
+	receiveEnd(t, r.bob)
+	receiveEnd(t, r.alice)
+	r.want(t, relay.Result{AToB: 3, End: relay.EndOfStream})
+}
+
+func TestHalfOpenIsNoLimitForTwoSides(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		alice, a := net.Pipe()
+		bob, b := net.Pipe()
+		result := make(chan relay.Result, 1)
+		go func() { result <- relay.Both(a, b, relay.Options{Idle: time.Minute, HalfOpen: time.Second}) }()
+		time.Sleep(30 * time.Second)
+		send(t, alice, "still here")
+		receive(t, bob, "still here")
+		alice.Close()
+		bob.Close()
+		if got, want := <-result, (relay.Result{AToB: 10, End: relay.EndOfStream}); got != want {
+			t.Errorf("the relay ended as %+v, want %+v", got, want)
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/outrigger/outrigger/internal/httpwire"
 	"github.com/outrigger/outrigger/internal/relay"
@@ -74,6 +75,10 @@ func (x *exchange) composeUpgrade(req *httpwire.Request) *failure {
 	return nil
 }
 
+// closeHandshake is how long a WebSocket lives on once one side has ended its stream: the other's close frame is all
+// that can still come (RFC 6455, section 7.1.1).
+const closeHandshake = 10 * time.Second
+
 // tunnel answers 101 and carries bytes both ways until both sides are done.
 func (x *exchange) tunnel(resp *httpwire.Response) {
 	protocol := strings.Join(resp.Header["Upgrade"], ", ")
@@ -96,7 +101,11 @@ func (x *exchange) tunnel(resp *httpwire.Response) {
 	x.h.tunnels.add(t)
 	defer x.h.tunnels.remove(t)
 	x.conn.TakenOver()
-	result := relay.Both(t.client, t.app, relay.Options{Idle: x.h.opts.TunnelTimeout})
+	options := relay.Options{Idle: x.h.opts.TunnelTimeout}
+	if t.websocket {
+		options.HalfOpen = closeHandshake
+	}
+	result := relay.Both(t.client, t.app, options)
 	x.received, x.sent = result.AToB, result.BToA
 	switch {
 	case t.drained():
