@@ -99,6 +99,7 @@ func appendInt(b []byte, key string, n int64) []byte {
 
 // appendMillis writes a duration in milliseconds with three decimals.
 func appendMillis(b []byte, key string, d time.Duration) []byte {
+	d = max(d, 0)
 	b = appendInt(b, key, d.Milliseconds())
 	micros := d.Microseconds() % 1000
 	return append(b, '.', byte('0'+micros/100), byte('0'+micros/10%10), byte('0'+micros%10))
