@@ -21,6 +21,7 @@ type requestBody struct {
 	watch    watchdog
 	received atomic.Int64
 	ended    atomic.Bool // it was read to its end
+	late     atomic.Bool // the client owed a byte for too long
 
 	mu      sync.Mutex
 	stopped bool // nobody wants the rest
@@ -40,7 +41,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	b.watch.enter()
 	n, err := b.body.Read(p)
-	b.watch.leave()
+	if b.watch.leave() {
+		b.late.Store(true)
+	}
 	b.received.Add(int64(n))
 	if err == io.EOF {
 		b.ended.Store(true)

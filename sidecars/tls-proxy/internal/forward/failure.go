@@ -58,8 +58,8 @@ func (x *exchange) failureOf(err error) *failure {
 	switch {
 	case errors.Is(context.Cause(x.r.Context()), frontend.ErrCancelled):
 		return failStopping
-	case (writing || reading) && isTimeout(err):
-		return failSlowBody
+	case x.body != nil && x.body.late.Load(), writing && isTimeout(err):
+		return failSlowBody // net/http takes a client that is late for one that has left
 	case writing || x.r.Context().Err() != nil:
 		return failClient
 	case reading && x.r.ProtoMajor == 1 && !broken(body.Err):

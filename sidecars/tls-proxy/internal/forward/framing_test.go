@@ -49,6 +49,7 @@ var desyncs = map[string]string{
 }
 
 func TestAnAmbiguousRequestIsRefusedAndNeverBecomesTwo(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr())
 	for name, raw := range desyncs {

@@ -56,7 +56,7 @@ func newProxy(t *testing.T, target string, tune ...func(*options)) *proxy {
 		t.Fatal(err)
 	}
 	lines := accesslog.New(p.lines, accesslog.JSON, nil)
-	o.forward.Log = slog.New(slog.NewTextHandler(p.log, nil))
+	o.forward.Log = slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	o.forward.AccessLog, o.forward.Metrics = lines, forward.NewMetrics(p.metrics)
 	o.forward.RewriteRedirects, o.forward.KeepAlive = true, 64
 	o.forward.Draining = func() bool { return p.front.Draining() }

@@ -20,6 +20,7 @@ import (
 func hold(d time.Duration) func(*options) { return func(o *options) { o.forward.Hold = d } }
 
 func TestRequestsWaitWhileTheAppRestarts(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	fault := testkit.NewFaultProxy(t, app.Addr())
 	fault.Set(testkit.Fault{Refuse: true})
@@ -127,6 +128,7 @@ func TestAFullQueueOfAUnixSocketIsWaitedFor(t *testing.T) {
 }
 
 func TestBeyondTheHoldAClientIsAskedToComeBack(t *testing.T) {
+	t.Parallel()
 	p := newProxy(t, testkit.FreeAddr(t), hold(50*time.Millisecond))
 	h2c := newProxy(t, "h2c://"+testkit.FreeAddr(t), hold(50*time.Millisecond))
 	now := newProxy(t, testkit.FreeAddr(t))
@@ -146,6 +148,7 @@ func TestBeyondTheHoldAClientIsAskedToComeBack(t *testing.T) {
 }
 
 func TestAClientThatLeavesDoesNotWaitOn(t *testing.T) {
+	t.Parallel()
 	for _, target := range []string{testkit.FreeAddr(t), "h2c://" + testkit.FreeAddr(t)} {
 		p := newProxy(t, target, hold(testkit.Patience))
 		for n, protocol := range protocols {
@@ -197,6 +200,7 @@ func TestTheEndOfTheProxyEndsTheWait(t *testing.T) {
 }
 
 func TestAnAppThatTakesNoConnectionInTimeIs504(t *testing.T) {
+	t.Parallel()
 	// A listener with a full queue that nobody accepts from: further connections get no answer.
 	l := listenTCP(t)
 	defer l.Close()
@@ -250,6 +254,7 @@ func TestASocketThatIsNoServersIs502(t *testing.T) {
 }
 
 func TestAnAppThatDoesNotAnswerInTimeIs504(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	app.Handle(func(x *testkit.RawExchange) {
 		x.ReadBody()
@@ -281,6 +286,7 @@ func TestAnAppThatDoesNotAnswerInTimeIs504(t *testing.T) {
 }
 
 func TestTheResponseTimeoutEndsWithTheHead(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	app.Handle(func(x *testkit.RawExchange) {
 		_ = x.Send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
@@ -362,6 +368,7 @@ func TestAConnectionThatTheAppClosedIsNotGivenAPOST(t *testing.T) {
 }
 
 func TestIdleConnectionsAreSharedAndGoAfterAWhile(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr(), func(o *options) { o.forward.KeepAliveTime = 300 * time.Millisecond })
 	for range 5 {

@@ -161,6 +161,7 @@ func TestARefusalReachesAnHTTP2ClientThatExpectsLeave(t *testing.T) {
 }
 
 func TestAnAppThatIgnoresAnExpectationGetsTheBodyAfterAMoment(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr())
 	c := p.dial()
@@ -250,6 +251,7 @@ var framings = map[string]struct{ raw, body string }{
 }
 
 func TestResponsesOfEveryFramingArriveWhole(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr())
 	clients := map[string]*http.Client{}
@@ -303,6 +305,7 @@ func TestResponsesWithoutABodyHaveNone(t *testing.T) {
 }
 
 func TestATruncatedResponseNeverLooksWhole(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr())
 	n := 0
@@ -438,6 +441,7 @@ func TestUploadsLeaveTheConnectionsUsable(t *testing.T) {
 }
 
 func TestMalformedAnswersBecome502(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr())
 	n := 0
@@ -498,6 +502,7 @@ func TestAConnectionThatSwitchedUnaskedIsNotUsedAgain(t *testing.T) {
 }
 
 func TestAClientThatLeavesEndsTheRequestAtTheApp(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	gone := make(chan error, 1)
 	app.Handle(func(x *testkit.RawExchange) {

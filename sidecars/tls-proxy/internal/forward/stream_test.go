@@ -336,6 +336,7 @@ func TestGRPCPasses(t *testing.T) {
 }
 
 func TestClientsThatLeaveInTheMiddleOfAnUploadToAnHTTP2AppCostNobodyElse(t *testing.T) {
+	t.Parallel()
 	p := newProxy(t, h2cApp(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, 1000)
 		if r.URL.Path == "/early" {

@@ -56,6 +56,7 @@ func malformedEscape(target string) bool {
 func isHex(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
 
 func TestTheTargetsBytesReachTheAppOverHTTP2AsWell(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr())
 	seen := make(chan string, 1)

@@ -55,13 +55,13 @@ func (f *Frontend) handshake(raw net.Conn) {
 	conn := newConn(raw, f)
 	start := time.Now()
 	deadline := start.Add(f.opts.HandshakeTimeout)
-	conn.Conn.SetDeadline(deadline)
+	_ = conn.SetDeadline(deadline)
 	secure := tls.Server(conn, f.opts.TLS)
 	if err := secure.HandshakeContext(f.ctx); err != nil {
 		f.refuse(conn, err)
 		return
 	}
-	conn.Conn.SetDeadline(time.Time{})
+	_ = conn.SetDeadline(time.Time{})
 	conn.describe(secure.ConnectionState())
 	f.opts.Metrics.handshakeDone(conn, time.Since(start))
 	if conn.ALPN == "h2" {
@@ -79,6 +79,9 @@ func (f *Frontend) refuse(conn *Conn, err error) {
 	if reason == "plain_http" {
 		io.WriteString(conn.Conn, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
 			"This port speaks HTTPS: use https:// in the URL.\n")
+		conn.Linger() // the rest of its request has not been read
+		conn.Close()
+		return
 	}
 	conn.Conn.Close()
 }

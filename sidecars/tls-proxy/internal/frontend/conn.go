@@ -99,7 +99,11 @@ func (c *Conn) send(p []byte) (int, error) {
 		}
 		n, err := c.Conn.Write(p[sent:])
 		sent += n
-		if err == nil || n == 0 || c.explicit.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if err == nil || c.explicit.Load() || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return sent, err
+		}
+		if n == 0 {
+			c.Reset() // what waits in the socket is not taken either, and TLS must not wait to say goodbye
 			return sent, err
 		}
 		c.armed.Store(0)
