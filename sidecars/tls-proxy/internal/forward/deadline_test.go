@@ -58,9 +58,15 @@ func TestAStalledUploadEndsIn408(t *testing.T) {
 	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr(), impatient)
-	for n, body := range []string{"Content-Length: 4\r\n\r\nbo", "Content-Length: 100000\r\n\r\nbo", "Transfer-Encoding: chunked\r\n\r\n4\r\nbo"} {
+	bodies := []string{"Content-Length: 4\r\n\r\nbo", "Content-Length: 100000\r\n\r\nbo", "Transfer-Encoding: chunked\r\n\r\n4\r\nbo"}
+	var conns []*testkit.RawConn
+	for _, body := range bodies {
 		c := p.dial()
 		c.Send("POST / HTTP/1.1\r\nHost: h\r\n" + body)
+		conns = append(conns, c)
+	}
+	for i, c := range conns {
+		body := bodies[i]
 		r := c.ReadResponse("POST")
 		if r.Status() != 408 || r.Value("Connection") != "close" || r.Content() != "408 Request Timeout: the request body did not arrive in time\n" {
 			t.Errorf("%q: %q %q", body, r.Head, r.Body)
@@ -68,7 +74,7 @@ func TestAStalledUploadEndsIn408(t *testing.T) {
 		if rest, err := c.ReadAll(); rest != "" || err != nil {
 			t.Errorf("%q: behind the answer: %q %v", body, rest, err)
 		}
-		p.expectEnd(n+1, 408, "client_timeout")
+		p.expectEnd(i+1, 408, "client_timeout")
 	}
 	body, write := io.Pipe()
 	go func() { _, _ = io.WriteString(write, "bo") }()
@@ -200,7 +206,7 @@ func TestAStalledDownloadEnds(t *testing.T) {
 	t.Parallel()
 	app := largeApp(t)
 	p := newProxy(t, app.Addr(), impatient)
-	for n, protocol := range protocols {
+	for _, protocol := range protocols {
 		client := p.client(protocol)
 		client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := new(net.Dialer).DialContext(ctx, network, addr)
@@ -213,8 +219,10 @@ func TestAStalledDownloadEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.expectEnd(n+1, 200, "client_timeout") // before a byte of the body is read
-		_ = resp.Body.Close()
+		defer resp.Body.Close() // before a byte of the body is read
+	}
+	for n := range protocols {
+		p.expectEnd(n+1, 200, "client_timeout")
 	}
 	testkit.Eventually(t, "the app's connections to end", func() error {
 		if n := app.Open(); n > 0 {
@@ -228,10 +236,7 @@ func TestAnHTTP2ClientThatNeverOpensItsWindowEnds(t *testing.T) {
 	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	h2c := h2cApp(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
-	for _, target := range []string{app.Addr(), h2c, "nobody"} {
-		if target == "nobody" {
-			target = testkit.FreeAddr(t) // the proxy's own answer
-		}
+	for _, target := range []string{app.Addr(), h2c, testkit.FreeAddr(t)} { // nobody at the last: the proxy's own answer
 		p := newProxy(t, target, impatient)
 		c := testkit.DialRawTLS(t, p.addr, h2Config(p))
 		c.Send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +

@@ -82,6 +82,7 @@ func TestAnAmbiguousRequestIsRefusedAndNeverBecomesTwo(t *testing.T) {
 }
 
 func TestTheConnectionToTheAppOfABrokenRequestIsNotUsedAgain(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr())
 	p.get("/")

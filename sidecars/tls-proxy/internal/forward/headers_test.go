@@ -193,6 +193,7 @@ func TestWhatATrustedProxyDoesNotSayIsSet(t *testing.T) {
 }
 
 func TestAPeerOfAUnixSocketIsTrustedWhereItIsSaidSo(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	for trust, want := range map[bool]map[string]string{
 		false: {"X-Forwarded-For": "", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "shop.example", "X-Forwarded-Port": "443"},

@@ -236,6 +236,7 @@ func TestAnAppThatTakesNoConnectionInTimeIs504(t *testing.T) {
 }
 
 func TestASocketThatIsNoServersIs502(t *testing.T) {
+	t.Parallel()
 	path := testkit.SocketPath(t)
 	datagrams, err := net.ListenPacket("unixgram", path)
 	if err != nil {

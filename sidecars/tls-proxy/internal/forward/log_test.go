@@ -19,6 +19,7 @@ import (
 )
 
 func TestTheAccessLogHasEveryField(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr())
 	before := time.Now()
@@ -82,7 +83,7 @@ func TestTheAccessLogTellsProtocolAndResumption(t *testing.T) {
 func TestNoQueryAndNoPasswordIsLoggedHoweverARequestEnds(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t, testkit.FreeAddr(t))
-	for n, raw := range []string{
+	for _, raw := range []string{
 		"GET /a?secret HTTP/1.1\r\nHost: h\r\n\r\n",
 		"GET http://u:secret@h/a?secret HTTP/1.1\r\nHost: h\r\n\r\n",
 		"GET http://h?secret HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -90,17 +91,18 @@ func TestNoQueryAndNoPasswordIsLoggedHoweverARequestEnds(t *testing.T) {
 		"CONNECT /a?secret HTTP/1.1\r\nHost: h\r\n\r\n",
 		"GET /?secret HTTP/1.1\r\nHost: h\r\nAuthorization: secret\r\nCookie: secret\r\nReferer: http://x/?secret\r\n\r\n",
 	} {
-		status := p.ask(raw).Status()
-		if status != 400 || n != 3 { // net/http's own 400 is before any handler
-			p.line(min(n, 3) + 1)
+		if p.ask(raw).Status() < 400 {
+			t.Errorf("%q was served", raw)
 		}
 	}
+	p.line(5) // net/http answers the fourth itself, before any handler
 	if strings.Contains(p.lines.String()+p.log.String(), "secret") {
 		t.Error(p.lines.String(), p.log.String())
 	}
 }
 
 func TestBytesAreThoseOfBodies(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	app.Respond("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n")
 	p := newProxy(t, app.Addr())
@@ -113,6 +115,7 @@ func TestBytesAreThoseOfBodies(t *testing.T) {
 }
 
 func TestAPanicCostsOneRequest(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	var broken atomic.Bool
 	p := newProxy(t, app.Addr(), func(o *options) {
@@ -250,6 +253,7 @@ func TestADrainFinishesWhatIsUnderWayAndAsksClientsToLeave(t *testing.T) {
 }
 
 func TestTheDeadlineOfADrainCancelsRequests(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	app.Handle(func(x *testkit.RawExchange) {
 		if x.Request().Target() == "/begun" {

@@ -332,15 +332,18 @@ func TestATruncatedResponseNeverLooksWhole(t *testing.T) {
 					t.Errorf("%s to %s: %d bytes and no error", name, protocol, len(answer.Body))
 				}
 				n++
-				if e := p.line(n); e["status"] != 200.0 || e["end"] != "app_closed" && e["end"] != "app_malformed" {
-					t.Errorf("%s to %s: log line %v", name, protocol, e)
-				}
 			}
+		}
+	}
+	for i := range n {
+		if e := p.line(i + 1); e["status"] != 200.0 || e["end"] != "app_closed" && e["end"] != "app_malformed" {
+			t.Errorf("log line %v", e)
 		}
 	}
 }
 
 func TestATruncatedResponseNeverLooksWholeToHTTP10(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	app.Handle(func(x *testkit.RawExchange) {
 		_ = x.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n")
@@ -444,7 +447,7 @@ func TestMalformedAnswersBecome502(t *testing.T) {
 	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr())
-	n := 0
+	var ends []string
 	for raw, want := range map[string]string{
 		"SSH-2.0-OpenSSH_9.2\r\n":                                                       "app_closed",
 		"SSH-2.0-OpenSSH_9.2\r\n\r\n":                                                   "app_malformed",
@@ -466,13 +469,15 @@ func TestMalformedAnswersBecome502(t *testing.T) {
 			_ = x.Send(raw)
 			x.Close()
 		})
-		n++
+		ends = append(ends, want)
 		r := p.get("/")
 		if r.Status() != 502 || r.Value("X-Request-Id") == "" || r.Value("Server") != "" {
 			t.Errorf("%.60q: %q", raw, r.Head)
 		}
 		expectDiscreet(t, r.Head+r.Body, app)
-		p.expectEnd(n, 502, want)
+	}
+	for i, end := range ends {
+		p.expectEnd(i+1, 502, end)
 	}
 }
 
@@ -530,9 +535,6 @@ func TestAClientThatLeavesEndsTheRequestAtTheApp(t *testing.T) {
 				t.Errorf("%s: the app got more bytes", path)
 			}
 			n++
-			if e := p.line(n); e["end"] != "client_gone" {
-				t.Errorf("%s: log line %v", path, e)
-			}
 		}
 	}
 	for _, path := range []string{"/waiting", "/streaming"} {
@@ -557,8 +559,10 @@ func TestAClientThatLeavesEndsTheRequestAtTheApp(t *testing.T) {
 			t.Errorf("%s: the app got more bytes", path)
 		}
 		n++
-		if e := p.line(n); e["end"] != "client_gone" {
-			t.Errorf("h2 %s: log line %v", path, e)
+	}
+	for i := range n {
+		if e := p.line(i + 1); e["end"] != "client_gone" {
+			t.Errorf("log line %v", e)
 		}
 	}
 	p.awaitMetric(0, "tls_proxy_http_requests_in_flight")

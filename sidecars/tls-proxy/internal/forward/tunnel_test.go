@@ -71,6 +71,7 @@ var goodbye = frame(8, "\x03\xe9", nil)
 var key = []byte{1, 2, 3, 4}
 
 func TestAWebSocketIsATunnel(t *testing.T) {
+	t.Parallel()
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"chat"}, CompressionMode: websocket.CompressionContextTakeover})
 		if err != nil {
@@ -157,6 +158,7 @@ func TestAnUpgradePassesItsHeadsAndWhatComesEarly(t *testing.T) {
 }
 
 func TestAnUpgradeMayHaveASmallBody(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	app.Handle(func(x *testkit.RawExchange) {
 		body := make([]byte, 4)
@@ -211,6 +213,7 @@ func TestAnUpgradeWishThatCannotBePassedOnIsDropped(t *testing.T) {
 }
 
 func TestARefusedUpgradeIsTheConnectionsLastRequest(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	app.Respond("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
 	p := newProxy(t, app.Addr())
@@ -277,6 +280,7 @@ func TestAHalfClosedTunnelStillCarriesTheOtherWay(t *testing.T) {
 }
 
 func TestAnIdleTunnelEnds(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr(), func(o *options) { o.forward.TunnelTimeout = 100 * time.Millisecond })
 	ended := make(chan struct{})
@@ -330,6 +334,7 @@ func TestEitherEndOfATunnelEndsIt(t *testing.T) {
 }
 
 func TestADrainSaysGoodbyeToBothEndsOfAWebSocket(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr())
 	toApp := make(chan string, 1)
@@ -398,6 +403,7 @@ func TestTunnelsOpenedDuringADrainHearOfIt(t *testing.T) {
 }
 
 func TestTheDeadlineOfADrainEndsTunnels(t *testing.T) {
+	t.Parallel()
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr())
 	var conns []*testkit.RawConn

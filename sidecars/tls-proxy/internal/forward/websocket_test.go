@@ -36,6 +36,7 @@ func wsFrame(opcode byte, payload string, lengthBytes int) string {
 const bye = "\x88\x02\x03\xe9"
 
 func TestAGoodbyeStandsBetweenTwoFramesWhereverItIsAsked(t *testing.T) {
+	t.Parallel()
 	frames := []string{
 		wsFrame(1, "hello", 0), wsFrame(9, "", 0), wsFrame(2, strings.Repeat("x", 300), 0), wsFrame(0, "", 8), wsFrame(2, strings.Repeat("y", 70000), 0), wsFrame(1, "last", 2),
 	}
