@@ -87,8 +87,8 @@ func New(o Options) *Frontend {
 		// The protocol's own default. net/http's is 1 MiB, which one client could have buffered for each connection,
 		// and which most clients make no use of.
 		MaxReadFrameSize: 16 << 10,
-		SendPingTimeout:      o.IdleTimeout,
-		CountError:           o.Metrics.countHTTP2Error,
+		SendPingTimeout:  o.IdleTimeout,
+		CountError:       o.Metrics.countHTTP2Error,
 	}
 	f.servers.Go(func() { _ = f.http1.Serve(f.queue1) })
 	f.servers.Go(func() { _ = f.http2.Serve(f.queue2) })
