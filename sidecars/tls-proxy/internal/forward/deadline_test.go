@@ -38,7 +38,7 @@ func TestASlowButSteadyUploadSurvives(t *testing.T) {
 			for _, length := range []int64{-1, size} { // streamed, and gathered before the app is asked
 				uploads.Go(func() {
 					req := to.request("POST", "/", io.LimitReader(readerFunc(func(b []byte) (int, error) {
-						time.Sleep(idle / 3)
+						pace(idle / 3)
 						b[0] = 'x'
 						return 1, nil
 					}), size))
@@ -92,7 +92,7 @@ func TestAnAppThatTakesItsTimeWithAnUploadDoesNotEndIt(t *testing.T) {
 	slowly := func(r io.Reader) {
 		buf := make([]byte, 1<<20)
 		for range 4 {
-			time.Sleep(idle * 2 / 3)
+			pace(idle * 2 / 3)
 			if _, err := io.ReadFull(r, buf); err != nil {
 				return
 			}
@@ -133,7 +133,7 @@ func TestAQuietStreamSurvives(t *testing.T) {
 	h2c := h2cApp(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "data: 1\n\n")
 		_ = http.NewResponseController(w).Flush()
-		time.Sleep(3 * idle)
+		pace(3 * idle)
 		_, _ = io.WriteString(w, "data: 2\n\n")
 	})
 	var streams sync.WaitGroup
@@ -187,7 +187,7 @@ func TestASlowButSteadyDownloadSurvives(t *testing.T) {
 			defer resp.Body.Close()
 			read := int64(0)
 			for range 12 { // far longer than the idle timeout, far less than all of it
-				time.Sleep(idle / 3)
+				pace(idle / 3)
 				n, err := io.CopyN(io.Discard, resp.Body, 1<<20)
 				if read += n; err != nil {
 					t.Errorf("%s: %v after %d bytes", protocol, err, read)

@@ -281,3 +281,6 @@ func dialing(p *proxy, protocol string) *http.Client {
 	}
 	return c
 }
+
+// pace is the time between two bytes of a slow peer, which a test plays.
+func pace(d time.Duration) { <-time.After(d) }

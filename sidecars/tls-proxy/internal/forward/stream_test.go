@@ -350,7 +350,7 @@ func TestClientsThatLeaveInTheMiddleOfAnUploadToAnHTTP2AppCostNobodyElse(t *test
 		ctx, leave := context.WithCancel(t.Context())
 		body := readerFunc(func(b []byte) (int, error) {
 			if i%3 == 0 {
-				time.Sleep(time.Millisecond)
+				pace(time.Millisecond)
 			}
 			clear(b)
 			return min(len(b), 4000), nil

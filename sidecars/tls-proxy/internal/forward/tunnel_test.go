@@ -303,7 +303,7 @@ func TestABusyTunnelOutlivesTheIdleTimeout(t *testing.T) {
 	})
 	c := tunnelled(t, p, app, "tcp", func(x *testkit.RawExchange) { _, _ = io.Copy(x.Conn, x.Reader) })
 	for range 15 {
-		time.Sleep(30 * time.Millisecond) // the pace of the traffic
+		pace(30 * time.Millisecond)
 		c.Send("x")
 		c.ReadN(1)
 	}
