@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,7 @@ type Store struct {
 	mu      sync.Mutex // one load at a time; guards what follows
 	own     *entry     // the self-signed certificate
 	err     error
+	warned  []string      // of the last good load
 	changed chan struct{} // closed at the next swap
 }
 
@@ -103,19 +105,28 @@ func (s *Store) load(retry bool) error {
 		return err
 	}
 	if old := s.set.Load(); old != nil && old.fingerprint == set.fingerprint {
+		s.warn(set.warnings)
 		return nil
 	}
 	s.set.Store(set)
 	close(s.changed)
 	s.changed = make(chan struct{})
 	s.log.Info("certificates loaded", "count", len(set.leaves), "default", set.leaves[0].File, "names", set.leaves[0].Names, "not_after", set.NotAfter())
-	for _, w := range set.warnings {
-		s.log.Warn("certificate needs attention", "warning", w)
-	}
+	s.warn(set.warnings)
 	if s.opts.OnSwap != nil {
 		s.opts.OnSwap(set)
 	}
 	return nil
+}
+
+// warn logs what the last good load did not warn of: a file without its partner warns though what is served stays the same.
+func (s *Store) warn(warnings []string) {
+	for _, w := range warnings {
+		if !slices.Contains(s.warned, w) {
+			s.log.Warn("certificate needs attention", "warning", w)
+		}
+	}
+	s.warned = warnings
 }
 
 // next makes the set that the source gives now, with a self-signed certificate that is renewed when its time comes.

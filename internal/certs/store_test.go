@@ -3,11 +3,13 @@
 package certs
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -122,7 +124,25 @@ func TestEqualContentIsNotSwapped(t *testing.T) {
 	}
 }
 
-// An expired certificate is loaded, since serving it tells the client what is wrong, and is reported.
+// Somebody who adds a pair and misnames its key has changed nothing that is served, and wants to know why.
+func TestAFileWithoutItsPartnerIsWarnedOfOnceThoughNothingElseChanges(t *testing.T) {
+	dir := t.TempDir()
+	leaf := testkit.NewCA(t).Issue("a.test")
+	for name, content := range leaf.Files("tls") {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+	}
+	var log bytes.Buffer
+	s := NewStore(Options{Source: Source{Dir: dir}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	must(t, s.Load())
+	must(t, os.WriteFile(filepath.Join(dir, "b.crt"), leaf.CertPEM, 0o600))
+	for range 3 {
+		must(t, s.Reload(t.Context()))
+	}
+	if n := strings.Count(log.String(), "there is no b.key beside it"); n != 1 {
+		t.Errorf("%d warnings:\n%s", n, log.String())
+	}
+}
+
 // A change that a hangup has loaded and that is taken back before the watch has looked: to the watch nothing happened.
 func TestAChangeUndoneRightAfterAReloadIsUndoneInWhatIsServed(t *testing.T) {
 	ca := testkit.NewCA(t)
@@ -139,6 +159,7 @@ func TestAChangeUndoneRightAfterAReloadIsUndoneInWhatIsServed(t *testing.T) {
 	}
 }
 
+// An expired certificate is loaded, since serving it tells the client what is wrong, and is reported.
 func TestExpiredCertificateIsServedAndReported(t *testing.T) {
 	leaf := testkit.NewCA(t).IssueExpired("a.test")
 	s := NewStore(Options{Source: pairOf(t, leaf.CertPEM, leaf.KeyPEM)})

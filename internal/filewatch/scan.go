@@ -67,6 +67,8 @@ func (s *scanner) visit(path string, depth int) {
 	// Without O_NONBLOCK a named pipe would hang the program.
 	f, err := os.OpenFile(resolved, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
+		// It cannot be watched either. That it becomes readable is reported where it lies.
+		s.note(filepath.Dir(resolved))
 		s.failed(err)
 		return
 	}
@@ -164,6 +166,9 @@ func (s *scanner) follow(path string) (string, error) {
 		info, err := os.Lstat(next)
 		if err != nil {
 			s.note(resolved)
+			if errors.Is(err, fs.ErrPermission) {
+				s.note(filepath.Dir(resolved)) // which reports that this directory lets us in
+			}
 			return "", err
 		}
 		if info.Mode().Type() != fs.ModeSymlink {
