@@ -31,6 +31,7 @@ type manifest struct {
 	adminName string // the port's name
 	http      bool   // the kubelet reaches the admin port: HTTP probes, else exec probes
 	exec      []string
+	file      string // the YAML file that settings come from, or ""
 }
 
 // envVar is a variable of the container. A secret's value is not known here: it
@@ -58,6 +59,9 @@ func printManifest(env *CommandEnv, args manifestArgs) int {
 	}
 	fmt.Fprintf(env.Stdout, "# %s: paste this %s.\n", m.name, comment)
 	m.noteSecrets(env, args.For)
+	if m.file != "" {
+		fmt.Fprintf(env.Stdout, "# %s is not looked at: where it sets addresses or certificates, ports and mounts below are yours to mend.\n", m.file)
+	}
 	e := yaml.NewEncoder(env.Stdout)
 	e.SetIndent(2)
 	if err := e.Encode(doc); err != nil {
@@ -99,7 +103,8 @@ func newManifest(p *Parsed, image string) *manifest {
 	}
 	m.setAdmin(p.Common.AdminListen)
 	if p.IsSet("config") && p.Common.Config != "" {
-		m.mountConfig(path.Dir(p.Common.Config))
+		m.file = p.Common.Config
+		m.mountConfig(path.Dir(m.file))
 	}
 	return m
 }

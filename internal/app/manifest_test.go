@@ -36,6 +36,21 @@ func TestManifestGivesSettingsOnAsTheyCame(t *testing.T) {
 	f([]string{"--image=example/x:1"}, nil, "image: example/x:1\n")
 }
 
+// The file is not looked at, so what it lacks is not known.
+func TestManifestNeedsNoSettingThatTheFileMayHave(t *testing.T) {
+	var c struct {
+		Target string `required:"" placeholder:"ADDR" help:"Where to."`
+	}
+	spec := testSpec(&c)
+	if got := printed(t, spec, []string{"--config=/etc/x/test.yaml"}, nil); !strings.Contains(got, "# /etc/x/test.yaml is not looked at") {
+		t.Errorf("got\n%s", got)
+	}
+	var stdout, stderr strings.Builder
+	if code := Run(t.Context(), spec, []string{"manifest"}, nil, strings.NewReader(""), &stdout, &stderr, nil); code != 2 {
+		t.Errorf("without a file it ends with %d: %s", code, &stderr)
+	}
+}
+
 func TestManifestProbesWhereTheAdminPortIs(t *testing.T) {
 	f := func(admin, want string) {
 		t.Helper()

@@ -181,7 +181,11 @@ func (p *parser) commandFlags() []string {
 }
 
 // validateRequired reports flags and arguments that have to be set and are not.
+// What a file sets that may not be looked at is not known.
 func (p *parser) validateRequired() {
+	if p.readFile == nil && p.path.explicit && p.path.path != "" {
+		return
+	}
 	for _, s := range p.order {
 		if s.flag.Required && !s.isSet() && s.kind != fromMount && p.ofSelected(s) {
 			p.report.Errorf(s.name, "is not set; use --%s=%s%s", s.name, placeholder(s), orEnv(s))

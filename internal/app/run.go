@@ -74,6 +74,9 @@ func (r *runner) run(ctx context.Context, args, environ []string) int {
 		err = parsed.Check() // with what Parse found: all errors at once
 	}
 	if err != nil {
+		if parsed != nil {
+			r.printWarnings(parsed) // a misspelt variable is why another is missing
+		}
 		return r.fail(err)
 	}
 	if parsed.Common.CheckConfig {
@@ -81,6 +84,7 @@ func (r *runner) run(ctx context.Context, args, environ []string) int {
 		return exitOK
 	}
 	if parsed.Common.PrintConfig {
+		r.printWarnings(parsed)
 		if err := parsed.writeConfig(r.stdout); err != nil {
 			return r.fail(err)
 		}
@@ -116,6 +120,7 @@ func (r *runner) printWarnings(p *Parsed) {
 
 // serve runs the program itself.
 func (r *runner) serve(ctx context.Context, p *Parsed) int {
+	began := time.Now()
 	env, level := r.newEnv(ctx, p)
 	env.Admin = admin.New(r.adminOptions(env, level))
 	logStart(env)
@@ -139,7 +144,7 @@ func (r *runner) serve(ctx context.Context, p *Parsed) int {
 	var tasks sync.WaitGroup
 	stop := make(chan struct{})
 	tasks.Go(func() { serveAdmin(env, adminListener) })
-	tasks.Go(func() { announce(env, stop) })
+	tasks.Go(func() { announce(env, began, stop) })
 	code := env.Life.Run(ctx, r.signals)
 	close(stop)
 	r.stopAdmin(env, code)
@@ -219,11 +224,12 @@ func (r *runner) stopAdmin(env *Env, code int) {
 	}
 }
 
-// announce logs `ready` the first time the program is, and turns /readyz to 503
+// announce logs `ready` the first time the program is, with the time since it
+// began, and turns /readyz to 503
 // on the first request to stop.
-func announce(env *Env, stop <-chan struct{}) {
+func announce(env *Env, began time.Time, stop <-chan struct{}) {
 	const slowest = 500 * time.Millisecond
-	began, wait := time.Now(), time.Millisecond
+	wait := time.Millisecond
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -236,7 +242,7 @@ func announce(env *Env, stop <-chan struct{}) {
 		case <-timer.C:
 		}
 		if ready, _ := env.Admin.IsReady(); ready {
-			env.Log.Info("ready", "after", time.Since(began).Round(time.Millisecond))
+			env.Log.Info("ready", "after", time.Since(began).Round(time.Microsecond))
 			timer.Stop()
 			continue
 		}

@@ -4,6 +4,7 @@ package lifecycle
 
 import (
 	"context"
+	"log/slog"
 	"time"
 )
 
@@ -37,7 +38,11 @@ func (r *run) shutdown() int {
 		r.tell(a.Name, a.StopAccepting)
 	}
 	deadline := time.Now().Add(timeout)
-	if drained := r.drain(deadline, timeout/5); !drained && !pointless {
+	cancelling := slog.LevelWarn
+	if pointless {
+		cancelling = slog.LevelDebug // nothing is lost
+	}
+	if drained := r.drain(deadline, timeout/5, cancelling); !drained && !pointless {
 		r.fail()
 	}
 	r.flush(deadline)
@@ -69,8 +74,8 @@ func (r *run) waitDelay() bool {
 }
 
 // drain runs all drains and reports whether every one ended by itself and without error. What has not is cancelled when
-// only the time for the cancelled work to end is left.
-func (r *run) drain(deadline time.Time, forCancelled time.Duration) bool {
+// only the time for the cancelled work to end is left, which is logged at the level given.
+func (r *run) drain(deadline time.Time, forCancelled time.Duration, level slog.Level) bool {
 	ctx, stop := context.WithDeadline(r.base, deadline)
 	defer stop()
 	var drains []*call
@@ -88,9 +93,9 @@ func (r *run) drain(deadline time.Time, forCancelled time.Duration) bool {
 		}
 		clean = false
 		if d.ended() {
-			r.log.Warn("cannot drain, cancelling what is in flight", "actor", d.Name, "error", d.err)
+			r.log.Log(ctx, level, "cannot drain, cancelling what is in flight", "actor", d.Name, "error", d.err)
 		} else {
-			r.log.Warn("cancelling what is still in flight", "actor", d.Name)
+			r.log.Log(ctx, level, "cancelling what is still in flight", "actor", d.Name)
 		}
 		r.tell(d.Name, d.Cancel)
 	}

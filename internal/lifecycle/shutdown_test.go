@@ -5,6 +5,7 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -153,6 +154,9 @@ func TestSkipDelayStopsAtOnceAndCountsAsDrained(t *testing.T) {
 		p.signals <- syscall.SIGTERM
 		p.expectExit(t, 0, 0)
 		p.expectEvents(t, "0s web stops accepting", "0s web cancelled", "0s web flushed", "0s web ends")
+		if strings.Contains(p.log.String(), "WARN") {
+			t.Errorf("it warns though nothing is lost:\n%s", p.log)
+		}
 	})
 }
 

@@ -64,6 +64,8 @@ func testConfiguration(t *testing.T, w way) {
 			t.Errorf("the value is in the warning: %s", r.stderr)
 		}
 		w.run(t, w.serveArgs("--check-config", "--strict-env"), typo+"=x").want(t, 2, typo, w.env("log-level"))
+		w.run(t, w.serveArgs("--print-config"), typo+"=x").want(t, 0, typo, w.env("log-level"))
+		w.run(t, w.serveArgs("--log-format=xml"), typo+"=x").want(t, 2, "--log-format=xml", typo, w.env("log-level"))
 	})
 	t.Run("Kubernetes service links are no settings", func(t *testing.T) {
 		prefix := w.spec.EnvPrefix()
