@@ -179,6 +179,24 @@ func TestATrustedProxyIsBelievedAndExtended(t *testing.T) {
 	}
 }
 
+func TestAClientThatCameToATrustedProxyByPlainHTTPStaysThere(t *testing.T) {
+	backend := testkit.NewRawBackend(t)
+	backend.Respond("HTTP/1.1 302 Found\r\nLocation: http://shop.test/x\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n")
+	p := newProxy(t, backend.Addr(), trustLoopback, func(o *options) {
+		o.forward.RewriteRedirects, o.forward.SecureCookies, o.forward.HSTS = true, true, "max-age=1"
+	})
+	for proto, want := range map[string][3]string{
+		"http":  {"http://shop.test/x", "a=b", ""},
+		"https": {"https://shop.test/x", "a=b; Secure", "max-age=1"},
+	} {
+		r := p.ask("GET / HTTP/1.1\r\nHost: shop.test\r\nX-Forwarded-Proto: " + proto + "\r\n\r\n")
+		got := [3]string{r.Value("Location"), r.Value("Set-Cookie"), r.Value("Strict-Transport-Security")}
+		if got != want {
+			t.Errorf("%s: %q, want %q", proto, got, want)
+		}
+	}
+}
+
 func TestWhatATrustedProxyDoesNotSayIsSet(t *testing.T) {
 	app := testkit.NewRawBackend(t)
 	p := newProxy(t, app.Addr(), trustLoopback)

@@ -10,11 +10,15 @@ import (
 	"github.com/outrigger/outrigger/internal/address"
 )
 
-// mend repairs what an application that knows nothing of HTTPS puts into a response.
+// mend repairs what an application that knows nothing of HTTPS puts into a response. A client that came to a trusted
+// proxy by plain HTTP gets what the application said.
 func (x *exchange) mend(header http.Header) {
 	o := &x.h.opts
 	if _, ok := header["Content-Type"]; !ok {
 		header["Content-Type"] = nil // keeps net/http from guessing one
+	}
+	if x.orTrusted("X-Forwarded-Proto", "https") != "https" {
+		return
 	}
 	if o.RewriteRedirects {
 		x.h.redirects.mend(header, x.r.Host)

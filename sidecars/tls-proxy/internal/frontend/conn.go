@@ -32,6 +32,7 @@ type Conn struct {
 	armed    atomic.Int64 // UnixNano of when Write last set the deadline; 0: not since it was cleared
 	explicit atomic.Bool  // a layer above has set a deadline of its own
 	entered  bool
+	asked    atomic.Bool // HTTP/1.1: it has brought a request
 	left     atomic.Bool
 	linger   atomic.Bool
 	closed   atomic.Bool
@@ -129,13 +130,13 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 func (c *Conn) enter() {
 	c.entered = true
-	c.front.enter()
+	c.front.enter(c)
 }
 
 // TakenOver tells the frontend that an upgrade owns the connection from now on: Drain no longer waits for it.
 func (c *Conn) TakenOver() {
 	if c.entered && c.left.CompareAndSwap(false, true) {
-		c.front.leave()
+		c.front.leave(c)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/outrigger/outrigger/internal/testkit"
 	"github.com/outrigger/outrigger/sidecars/tls-proxy/internal/frontend"
@@ -47,6 +48,21 @@ func TestADrainLetsIdleConnectionsBringOneMoreRequest(t *testing.T) {
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
+}
+
+// http.Server.Shutdown gives a connection that never brought a request five seconds, which would be the whole drain's.
+func TestADrainDoesNotWaitForConnectionsThatNeverAsked(t *testing.T) {
+	t.Parallel()
+	f := serve(t, ok)
+	silent := f.dial()
+	f.await(1, "tls_proxy_connections_open", "")
+	f.StopAccepting()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	if err := f.Drain(ctx); err != nil {
+		t.Errorf("the drain waited for a silent connection: %v", err)
+	}
+	_, _ = silent.ReadAll()
 }
 
 func TestADrainWaitsForRequestsUntilItsDeadline(t *testing.T) {

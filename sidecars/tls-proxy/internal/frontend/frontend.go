@@ -66,19 +66,24 @@ type Frontend struct {
 
 	mu      sync.Mutex
 	bound   []*listener.Listener
-	serving int           // connections of http1 and http2, without those taken over by an upgrade
-	settled bool          // draining, and no handshake is awaited any more
-	empty   chan struct{} // closed when settled and serving is 0
+	serving map[*Conn]bool // connections of http1 and http2, without those taken over by an upgrade
+	settled bool           // draining, and no handshake is awaited any more
+	empty   chan struct{}  // closed when settled and serving is empty
 }
 
 // New prepares a frontend; it starts with the first Serve.
 func New(o Options) *Frontend {
 	o.setDefaults()
-	f := &Frontend{opts: o, queue1: newQueue(), queue2: newQueue(), empty: make(chan struct{})}
+	f := &Frontend{opts: o, queue1: newQueue(), queue2: newQueue(), serving: make(map[*Conn]bool), empty: make(chan struct{})}
 	f.ctx, f.cancel = context.WithCancelCause(context.Background())
 	f.http1 = f.server()
 	f.http1.Protocols = new(http.Protocols)
 	f.http1.Protocols.SetHTTP1(true)
+	f.http1.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateActive {
+			c.(*http1Conn).raw.asked.Store(true)
+		}
+	}
 	f.http2 = f.server()
 	f.http2.Protocols = new(http.Protocols)
 	f.http2.Protocols.SetHTTP2(true)
@@ -146,6 +151,7 @@ func (f *Frontend) Drain(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-time.After(idleGrace):
 		f.servers.Go(func() { _ = f.http1.Shutdown(ctx) })
+		f.closeUnasked()
 		select {
 		case <-f.empty:
 		case <-ctx.Done():
@@ -157,6 +163,22 @@ func (f *Frontend) Drain(ctx context.Context) error {
 		return nil
 	default:
 		return context.Cause(ctx)
+	}
+}
+
+// closeUnasked closes HTTP/1.1 connections that never brought a request; http.Server.Shutdown would give each of
+// them five seconds.
+func (f *Frontend) closeUnasked() {
+	f.mu.Lock()
+	var unasked []*Conn
+	for c := range f.serving {
+		if c.ALPN != "h2" && !c.asked.Load() {
+			unasked = append(unasked, c)
+		}
+	}
+	f.mu.Unlock()
+	for _, c := range unasked {
+		c.Close()
 	}
 }
 
@@ -198,25 +220,25 @@ func (f *Frontend) Close() {
 }
 
 // enter counts a connection that goes to a server.
-func (f *Frontend) enter() {
+func (f *Frontend) enter(c *Conn) {
 	f.mu.Lock()
-	f.serving++
+	f.serving[c] = true
 	f.mu.Unlock()
 	f.opts.Metrics.open.Add(1)
 }
 
 // leave takes it out, once: when it closes, or when an upgrade takes it over.
-func (f *Frontend) leave() {
+func (f *Frontend) leave(c *Conn) {
 	f.opts.Metrics.open.Add(-1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.serving--
+	delete(f.serving, c)
 	f.signalEmpty()
 }
 
 // signalEmpty ends a drain where nothing is left. Called with mu held.
 func (f *Frontend) signalEmpty() {
-	if f.serving > 0 || !f.settled {
+	if len(f.serving) > 0 || !f.settled {
 		return
 	}
 	select {
