@@ -10,13 +10,14 @@ import (
 
 	"github.com/outrigger/outrigger/internal/app"
 	"github.com/outrigger/outrigger/internal/lifecycle"
+	"github.com/outrigger/outrigger/sidecars/tls-proxy/internal/accesslog"
 	"github.com/outrigger/outrigger/sidecars/tls-proxy/internal/forward"
 	"github.com/outrigger/outrigger/sidecars/tls-proxy/internal/frontend"
 )
 
 // addDrain adds the order in which connections end: listeners, then HTTP connections by GOAWAY and Connection:
 // close and WebSockets by a close frame, then whatever is left at the deadline.
-func addDrain(env *app.Env, front *frontend.Frontend, handler *forward.Handler, watch *target) {
+func addDrain(env *app.Env, front *frontend.Frontend, handler *forward.Handler, lines *accesslog.Log, watch *target) {
 	env.Life.SkipDelay(watch.gone)
 	env.Life.Add(lifecycle.Actor{
 		Name: "connections",
@@ -24,6 +25,8 @@ func addDrain(env *app.Env, front *frontend.Frontend, handler *forward.Handler, 
 			<-ctx.Done()
 			handler.Close()
 			front.Close()
+			handler.Settle(time.Second)
+			lines.Flush() // of the requests that were cut
 			return nil
 		},
 		StopAccepting: front.StopAccepting,

@@ -12,7 +12,6 @@ package main
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/outrigger/outrigger/internal/app"
 	"github.com/outrigger/outrigger/internal/lifecycle"
@@ -66,7 +65,7 @@ func setup(c *Config, env *app.Env) error {
 	watch := newTarget(c, env, handler)
 	env.Life.Add(lifecycle.Actor{Name: "access log", Run: lines.Run, Flush: func(context.Context) error { lines.Flush(); return nil }})
 	env.Life.Add(lifecycle.Actor{Name: "target", Run: watch.run})
-	addDrain(env, front, handler, watch)
+	addDrain(env, front, handler, lines, watch)
 	showFigures(env, handler, forwarding, fronting, certificates)
 	return nil
 }
@@ -92,7 +91,7 @@ func listen(c *Config, env *app.Env, front *frontend.Frontend, certificates *cer
 	if err != nil {
 		return env.Errorf("http-redirect", "%w", err)
 	}
-	server := &http.Server{Handler: redirectHandler{}, ReadHeaderTimeout: c.HeaderTimeout, IdleTimeout: c.IdleTimeout, MaxHeaderBytes: int(c.MaxHeaderBytes)}
+	server := redirectServer(c, env.Log)
 	env.Life.Add(lifecycle.Actor{
 		Name:  "http " + l.Addr().String(),
 		Run:   func(context.Context) error { return serveRedirects(server, l) },

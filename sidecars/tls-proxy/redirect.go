@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -29,6 +30,16 @@ func (redirectHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Location", "https://"+host+r.RequestURI)
 	w.WriteHeader(http.StatusPermanentRedirect)
+}
+
+// redirectServer answers quickly and hangs up on whoever does not: there is nothing to wait for.
+func redirectServer(c *Config, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           redirectHandler{},
+		ReadHeaderTimeout: c.HeaderTimeout, ReadTimeout: c.HeaderTimeout, WriteTimeout: c.HeaderTimeout,
+		IdleTimeout: c.IdleTimeout, MaxHeaderBytes: int(c.MaxHeaderBytes),
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 }
 
 func serveRedirects(server *http.Server, l net.Listener) error {

@@ -86,6 +86,9 @@ func TestAStragglerIsCutOffAndTheExitCodeSaysSo(t *testing.T) {
 	if rest, _ := c.ReadAll(); strings.HasSuffix(rest, "0\r\n\r\n") {
 		t.Error("the response that was cut looks whole")
 	}
+	if log := p.Stdout(); !strings.Contains(log, `"path":"/forever"`) || !strings.Contains(log, `"end":"stopping"`) {
+		t.Errorf("the request that was cut is not in the access log: %s", log)
+	}
 }
 
 func TestAHangupUnderLoadFailsNoRequest(t *testing.T) {

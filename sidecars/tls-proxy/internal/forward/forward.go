@@ -106,6 +106,14 @@ func (h *Handler) GoAway() { h.tunnels.goAway() }
 // WaitTunnels returns when no tunnel is left, or when done is closed.
 func (h *Handler) WaitTunnels(done <-chan struct{}) { h.tunnels.wait(done) }
 
+// Settle waits, within a bound, until every request has been counted and logged. Closing a server's connections ends
+// its handlers a moment later.
+func (h *Handler) Settle(within time.Duration) {
+	for end := time.Now().Add(within); h.opts.Metrics.inFlight.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // Close ends every tunnel and closes the idle connections to the application.
 func (h *Handler) Close() {
 	h.dialer.stop()
