@@ -110,6 +110,10 @@ func (x *exchange) answer(f *failure) {
 	if f.status == statusClientGone {
 		panic(http.ErrAbortHandler)
 	}
+	if x.isGRPC() {
+		x.answerGRPC(f)
+		return
+	}
 	text := strconv.Itoa(f.status) + " " + http.StatusText(f.status) + ": " + f.text + "\n"
 	header := x.w.Header()
 	header["Content-Type"] = []string{"text/plain; charset=utf-8"}

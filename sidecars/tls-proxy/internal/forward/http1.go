@@ -168,6 +168,7 @@ func (x *exchange) respondHTTP1(req *httpwire.Request, resp *httpwire.Response) 
 	x.w.WriteHeader(resp.Status)
 	if err := x.copyBody(resp); err != nil {
 		x.abort(err)
+		return
 	}
 	if len(resp.Trailer) > 0 {
 		x.sendTrailer(trailers, resp.Trailer)
@@ -231,7 +232,12 @@ func (x *exchange) sendTrailer(announced []string, trailer http.Header) {
 // abort ends a response that cannot be completed. What the client has so far must not look whole: to HTTP/1.0 a
 // proper end of the TLS connection is the end of the body.
 func (x *exchange) abort(err error) {
-	x.fail(x.failureOf(err).reason)
+	f := x.failureOf(err)
+	x.fail(f.reason)
+	if f != failClient && x.isGRPC() {
+		x.endGRPC(f)
+		return
+	}
 	if !x.r.ProtoAtLeast(1, 1) {
 		x.conn.Reset()
 	}

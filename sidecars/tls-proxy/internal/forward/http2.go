@@ -168,6 +168,7 @@ func (x *exchange) respondHTTP2(resp *http.Response) {
 	x.w.WriteHeader(resp.StatusCode)
 	if err := x.copyStream(resp); err != nil {
 		x.abort(err)
+		return
 	}
 	if len(resp.Trailer) > 0 {
 		x.sendTrailer(announced, resp.Trailer)
