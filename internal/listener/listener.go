@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The waits between tries: doubled from first to longest, as in net/http.
@@ -25,6 +27,9 @@ const (
 	firstWait   = 5 * time.Millisecond
 	longestWait = time.Second
 )
+
+// enough is more than it takes to accept a client that is there.
+const enough = time.Second
 
 // logEvery is how often a lasting shortage is logged.
 const logEvery = 30 * time.Second
@@ -70,8 +75,21 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err == nil {
 			return conn, nil
 		}
-		if l.ended() || l.last.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+		if l.ended() {
 			return nil, net.ErrClosed
+		}
+		if l.last.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+			if !l.pending() {
+				return nil, net.ErrClosed
+			}
+			// The time is over, and yet somebody waits: on a busy machine this goroutine may not have run at all.
+			l.deadline(time.Now().Add(enough))
+			conn, err := l.Listener.Accept()
+			l.deadline(time.Now())
+			if err == nil {
+				return conn, nil
+			}
+			continue
 		}
 		if beyondUse(err) {
 			return nil, err
@@ -94,14 +112,38 @@ func (l *Listener) Close() error {
 	return l.Listener.Close()
 }
 
-// Finish ends Accept after a while, for a shutdown: closing at once would reset the connections that clients have
-// completed and nobody has accepted yet. The listener is still to be closed. It returns at once.
+// Finish ends Accept after a while, for a shutdown, and not before everybody has been accepted who had connected by
+// then: closing resets the connections that clients have completed and nobody has accepted yet. The listener is still
+// to be closed. It returns at once.
 func (l *Listener) Finish(after time.Duration) {
 	l.last.Store(true)
-	d, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
-	if !ok || d.SetDeadline(time.Now().Add(after)) != nil {
+	if !l.deadline(time.Now().Add(after)) {
 		l.Close()
 	}
+}
+
+// deadline sets the deadline of Accept and reports whether the listener has such a thing.
+func (l *Listener) deadline(t time.Time) bool {
+	d, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
+	return ok && d.SetDeadline(t) == nil
+}
+
+// pending reports whether a client waits to be accepted.
+func (l *Listener) pending() bool {
+	sc, ok := l.Listener.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	waits := false
+	err = raw.Control(func(fd uintptr) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		waits = err == nil && n == 1
+	})
+	return err == nil && waits
 }
 
 func (l *Listener) ended() bool {

@@ -171,3 +171,39 @@ func TestAcceptWaitsForADescriptor(t *testing.T) {
 		t.Error(fmt.Errorf("after %d errors: %w", failed.Load(), err))
 	}
 }
+
+func TestFinishTakesEverybodyWhoHasConnectedAndThenEnds(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			addr := "127.0.0.1:0"
+			if network == "unix" {
+				addr = t.TempDir() + "/s"
+			}
+			inner, err := net.Listen(network, addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := Tolerant(inner, Options{})
+			defer l.Close()
+			const clients = 20
+			for range clients {
+				c, err := net.Dial(network, inner.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+			}
+			l.Finish(0) // the time is over before the first Accept, as on a machine that is too busy
+			for n := range clients {
+				c, err := l.Accept()
+				if err != nil {
+					t.Fatalf("client %d is turned away: %v", n, err)
+				}
+				c.Close()
+			}
+			if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("behind the last client: %v", err)
+			}
+		})
+	}
+}
