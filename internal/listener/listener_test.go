@@ -183,7 +183,7 @@ func TestFinishTakesEverybodyWhoHasConnectedAndThenEnds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l := Tolerant(inner, Options{})
+			l := listener.Tolerant(inner, listener.Options{})
 			defer l.Close()
 			const clients = 20
 			for range clients {
