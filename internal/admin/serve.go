@@ -240,7 +240,7 @@ func bindSocket(ctx context.Context, path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
 		if nc, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path); err == nil {
 			_ = nc.Close()
-			return nil, errors.New("cannot listen on --control=unix:" + path + ": another process listens there; use another path")
+			return nil, errors.New("cannot listen on unix:" + path + ": another process listens there; use another path")
 		} else if errors.Is(err, syscall.ECONNREFUSED) {
 			_ = os.Remove(path) // if this fails, so does what follows, with a better error
 		}
@@ -275,7 +275,7 @@ func socketError(path string, err error) error {
 	if cause, ok := errors.AsType[syscall.Errno](err); ok {
 		err = cause
 	}
-	return errors.New("cannot listen on --control=unix:" + path + ": " + err.Error() + fix)
+	return errors.New("cannot listen on unix:" + path + ": " + err.Error() + fix)
 }
 
 // detailHandler turns what net/http logs as text into a constant message with an attribute.

@@ -243,7 +243,7 @@ func TestBindNamesTheFlagAndTheFix(t *testing.T) {
 	f := func(path, want string) {
 		t.Helper()
 		err := New(Options{Program: "p", Control: Control{Path: path}}).Bind(t.Context())
-		if err == nil || err.Error() != "cannot listen on --control=unix:"+path+": "+want {
+		if err == nil || err.Error() != "cannot listen on unix:"+path+": "+want {
 			t.Errorf("%v", err)
 		}
 	}
