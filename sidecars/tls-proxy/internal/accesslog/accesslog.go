@@ -49,7 +49,7 @@ type Log struct {
 	spare   []byte // the other of the two buffers, nil while it is being written
 	timer   *time.Timer
 	full    chan struct{} // one token: write now
-	writing sync.Mutex    // held while the writer is called
+	writing chan struct{} // holds one token while the writer is called
 }
 
 // New returns a log that writes to w. dropped, which may be nil, is told how many lines
@@ -58,7 +58,7 @@ func New(w io.Writer, format Format, dropped func(lines int)) *Log {
 	if dropped == nil {
 		dropped = func(int) {}
 	}
-	return &Log{w: w, format: format, dropped: dropped, full: make(chan struct{}, 1)}
+	return &Log{w: w, format: format, dropped: dropped, full: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
 }
 
 // Enabled reports whether the log writes anything at all.
@@ -109,12 +109,20 @@ func (l *Log) wake(after time.Duration) {
 	l.timer.Reset(after)
 }
 
-// Run writes lines until ctx ends, then what is left.
+// lastFlush is how long a program that ends waits for whoever reads the lines.
+const lastFlush = 500 * time.Millisecond
+
+// Run writes lines until ctx ends, then what is left, as far as it is taken in time.
 func (l *Log) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-l.full:
-			l.Flush()
+			select {
+			case <-l.start():
+			case <-ctx.Done():
+				l.Flush()
+				return nil
+			}
 		case <-ctx.Done():
 			l.Flush()
 			return nil
@@ -122,10 +130,37 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-// Flush writes what has gathered. Errors are the lines' loss only: a closed stdout must not end the program.
+// Flush writes what has gathered. Where nobody takes it in time, it is dropped and counted: a reader that has
+// stopped must not keep the program from ending.
 func (l *Log) Flush() {
-	l.writing.Lock()
-	defer l.writing.Unlock()
+	timer := time.NewTimer(lastFlush)
+	defer timer.Stop()
+	select {
+	case <-l.start():
+	case <-timer.C:
+		l.mu.Lock()
+		lost := bytes.Count(l.buf, []byte("\n"))
+		l.buf = l.buf[:0]
+		l.mu.Unlock()
+		l.dropped(lost)
+	}
+}
+
+// start begins to write what has gathered; the channel is closed when that is done. A write cannot be interrupted: it
+// is left behind where its reader has stopped, as the process ends.
+func (l *Log) start() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.write()
+	}()
+	return done
+}
+
+// write writes what has gathered. Errors are the lines' loss only: a closed stdout must not end the program.
+func (l *Log) write() {
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
 	l.mu.Lock()
 	lines := l.buf
 	l.buf, l.spare = l.spare[:0], nil

@@ -146,6 +146,31 @@ func TestABlockedReaderHoldsUpNobodyAndEveryLostLineIsCounted(t *testing.T) {
 	}
 }
 
+func TestAReaderThatHasStoppedDoesNotKeepTheProgramFromEnding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader, writer := io.Pipe()
+		var dropped atomic.Int64
+		l := New(writer, JSON, func(n int) { dropped.Add(int64(n)) })
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			_ = l.Run(ctx)
+			close(ended)
+		}()
+		l.Write(sample())
+		time.Sleep(FlushInterval)
+		synctest.Wait() // the writer is blocked with this line
+		l.Write(sample())
+		l.Write(sample())
+		cancel()
+		<-ended
+		if dropped.Load() != 2 {
+			t.Errorf("%d lines are counted as dropped, want the 2 that nobody took", dropped.Load())
+		}
+		reader.Close()
+	})
+}
+
 func TestLinesThatCannotBeWrittenAreCounted(t *testing.T) {
 	var dropped int
 	l := New(failingWriter{}, Common, func(n int) { dropped += n })
