@@ -132,7 +132,6 @@ func (x *exchange) finish() {
 		}
 		cause = http.ErrAbortHandler
 	}
-	h.opts.Metrics.inFlight.Add(-1)
 	x.letGo()
 	took := time.Since(x.start)
 	h.opts.Metrics.request(x, took)
@@ -140,6 +139,7 @@ func (x *exchange) finish() {
 		x.fillLog(took)
 		h.opts.AccessLog.Write(&x.log)
 	}
+	h.opts.Metrics.inFlight.Add(-1) // behind the log line, for which Settle waits
 	*x = exchange{wire: x.wire}
 	if cap(x.wire) <= 64<<10 {
 		h.exchanges.Put(x)
